@@ -1,0 +1,49 @@
+#include "cli/ask.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/control.h"
+
+/* An answer takes the daemon about a millisecond. One that is too busy for a second is a finding. */
+#define PATIENCE_MS 1000
+
+static enum ask_rc why_not(int err, const char **reason)
+{
+    switch (err) {
+    case -ENOENT:
+    case -ECONNREFUSED:
+        *reason = "not running";
+        return ASK_NOBODY;
+    case -ETIMEDOUT:
+        *reason = "does not answer";
+        return ASK_SILENT;
+    case -EACCES:
+    case -EPERM:
+        *reason = "no permission to ask it";
+        return ASK_REFUSED;
+    case -ECONNRESET:
+    case -EPIPE:
+        *reason = "hung up: it is stopping, or does not take orders from this user";
+        return ASK_REFUSED;
+    default:
+        *reason = strerror(-err);
+        return ASK_FAILED;
+    }
+}
+
+enum ask_rc ask_daemon(const struct config *cfg, const struct order *o, struct arena *a,
+                       struct order_reply *reply, const char **reason)
+{
+    int err = -ENOMEM;
+    char *request = order_print(o);
+    char *text = request != NULL ? control_call(cfg->state_dir, request, PATIENCE_MS, &err) : NULL;
+    free(request);
+    if (text == NULL)
+        return why_not(err, reason);
+    bool ours = order_reply_parse(text, a, reply);
+    free(text);
+    *reason = ours ? reply->error : "its answer makes no sense";
+    return ours && reply->ok ? ASK_ANSWERED : ASK_FAILED;
+}

@@ -1,0 +1,20 @@
+/* ask - one order to the daemon, and what became of it. */
+#ifndef FLOWSPOOL_CLI_ASK_H
+#define FLOWSPOOL_CLI_ASK_H
+
+#include "core/order.h"
+#include "io/config.h"
+
+enum ask_rc {
+    ASK_ANSWERED,
+    ASK_NOBODY,  /* no daemon runs */
+    ASK_SILENT,  /* it does not answer in time */
+    ASK_REFUSED, /* we may not talk to it, or it hung up */
+    ASK_FAILED,  /* its answer makes no sense, or something else broke */
+};
+
+/* The reply lives in the arena. reason is for people. */
+enum ask_rc ask_daemon(const struct config *cfg, const struct order *o, struct arena *a,
+                       struct order_reply *reply, const char **reason);
+
+#endif

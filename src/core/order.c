@@ -1,0 +1,172 @@
+#include "core/order.h"
+
+#include <cjson/cJSON.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/statusjson.h"
+
+static const char *const names[] = {
+    [ORDER_STATUS] = "status",
+    [ORDER_PAUSE] = "pause",
+    [ORDER_RESUME] = "resume",
+    [ORDER_RETRY] = "retry",
+};
+
+static const char no_memory[] = "out of memory";
+
+/* ---- orders ---- */
+
+static bool add_jobs(cJSON *root, const struct order *o)
+{
+    cJSON *list = cJSON_AddArrayToObject(root, "jobs");
+    for (size_t i = 0; i < o->njobs && list != NULL; i++) {
+        cJSON *id = cJSON_CreateNumber((double)o->jobs[i]);
+        if (id == NULL || !cJSON_AddItemToArray(list, id)) {
+            cJSON_Delete(id);
+            return false;
+        }
+    }
+    return list != NULL && statusjson_put_bool(root, "force", o->force);
+}
+
+char *order_print(const struct order *o)
+{
+    if (o->njobs > ORDER_JOBS_MAX)
+        return NULL;
+    cJSON *root = cJSON_CreateObject();
+    bool ok = root != NULL && statusjson_put_text(root, "command", names[o->kind]) &&
+              (o->kind != ORDER_RETRY || add_jobs(root, o));
+    return statusjson_finish(root, ok);
+}
+
+static const char *read_jobs(const cJSON *root, struct arena *a, struct order *out)
+{
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(root, "jobs");
+    if (!cJSON_IsArray(list) || list->child == NULL)
+        return "retry takes a list of jobs";
+    int64_t *jobs = arena_alloc(a, ORDER_JOBS_MAX * sizeof *jobs);
+    if (jobs == NULL)
+        return no_memory;
+    const cJSON *item;
+    cJSON_ArrayForEach(item, list)
+    {
+        if (out->njobs == ORDER_JOBS_MAX)
+            return "too many jobs in one order";
+        if (!statusjson_whole(item, &jobs[out->njobs]) || jobs[out->njobs] < 1)
+            return "a job is its number in the state";
+        out->njobs++;
+    }
+    out->jobs = jobs;
+    out->force = statusjson_bool(root, "force");
+    return NULL;
+}
+
+static const char *read_order(const cJSON *root, struct arena *a, struct order *out)
+{
+    const cJSON *command = cJSON_GetObjectItemCaseSensitive(root, "command");
+    if (!cJSON_IsString(command))
+        return "no command";
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(command->valuestring, names[i]) != 0)
+            continue;
+        out->kind = (enum order_kind)i;
+        return out->kind == ORDER_RETRY ? read_jobs(root, a, out) : NULL;
+    }
+    return "unknown command";
+}
+
+const char *order_parse(const char *text, struct arena *a, struct order *out)
+{
+    *out = (struct order){0};
+    cJSON *root = statusjson_parse(text);
+    if (root == NULL)
+        return "an order is one JSON object";
+    const char *why = read_order(root, a, out);
+    cJSON_Delete(root);
+    return why;
+}
+
+/* ---- replies ---- */
+
+static bool add_refusals(cJSON *root, const struct order_reply *r)
+{
+    cJSON *list = cJSON_AddArrayToObject(root, "refused");
+    for (size_t i = 0; i < r->nrefused && list != NULL; i++) {
+        cJSON *one = cJSON_CreateObject();
+        if (one == NULL || !cJSON_AddItemToArray(list, one)) {
+            cJSON_Delete(one);
+            return false;
+        }
+        if (!statusjson_put_int(one, "job", r->refused[i].job) ||
+            !statusjson_put_text(one, "why", r->refused[i].why))
+            return false;
+    }
+    return list != NULL;
+}
+
+char *order_reply_print(const struct order_reply *r)
+{
+    cJSON *root = cJSON_CreateObject();
+    bool ok = root != NULL && statusjson_put_bool(root, "ok", r->ok);
+    if (ok && !r->ok)
+        ok = statusjson_put_text(root, "error", r->error);
+    if (ok && r->status != NULL)
+        ok = cJSON_AddRawToObject(root, "status", r->status) != NULL;
+    if (ok && r->ok && r->queued >= 0)
+        ok = statusjson_put_int(root, "queued", r->queued) && add_refusals(root, r);
+    return statusjson_finish(root, ok);
+}
+
+static bool read_refusals(const cJSON *root, struct arena *a, struct order_reply *out)
+{
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(root, "refused");
+    if (!cJSON_IsArray(list) || list->child == NULL)
+        return true;
+    struct order_refusal *refused = arena_alloc(a, ORDER_JOBS_MAX * sizeof *refused);
+    if (refused == NULL)
+        return false;
+    out->refused = refused;
+    const cJSON *item;
+    cJSON_ArrayForEach(item, list)
+    {
+        if (out->nrefused == ORDER_JOBS_MAX)
+            return false; /* more than were ever asked for */
+        struct order_refusal *one = &refused[out->nrefused++];
+        one->job = statusjson_int(item, "job", 0);
+        if (!statusjson_text(item, "why", a, "", &one->why))
+            return false;
+    }
+    return true;
+}
+
+static bool read_status(const cJSON *root, struct arena *a, struct order_reply *out)
+{
+    const cJSON *status = cJSON_GetObjectItemCaseSensitive(root, "status");
+    if (!cJSON_IsObject(status))
+        return true;
+    char *text = cJSON_PrintUnformatted(status);
+    size_t size = text != NULL ? strlen(text) + 1 : 0;
+    char *copy = text != NULL ? arena_alloc(a, size) : NULL;
+    if (copy != NULL)
+        memcpy(copy, text, size);
+    cJSON_free(text);
+    out->status = copy;
+    return copy != NULL;
+}
+
+bool order_reply_parse(const char *text, struct arena *a, struct order_reply *out)
+{
+    cJSON *root = statusjson_parse(text);
+    if (root == NULL)
+        return false;
+    *out = (struct order_reply){
+        .ok = statusjson_bool(root, "ok"),
+        .queued = statusjson_int(root, "queued", -1),
+    };
+    bool ours = cJSON_IsBool(cJSON_GetObjectItemCaseSensitive(root, "ok")) &&
+                statusjson_text(root, "error", a, out->ok ? NULL : "it does not say why", &out->error) &&
+                read_refusals(root, a, out) && read_status(root, a, out);
+    cJSON_Delete(root);
+    return ours;
+}

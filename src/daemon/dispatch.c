@@ -1,0 +1,337 @@
+/* Which job goes next, and its way onto the wire: window, admission, intent, request. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/digest.h"
+#include "daemon/engine.h"
+#include "io/log.h"
+
+/* Candidates beyond what may be sent at once: enough to keep the wire busy while the store is asked again. */
+#define WINDOW_MIN 64
+#define WINDOW_MAX 1024
+/* New rows make the window stale; while it still holds work it is read again at most this often. */
+#define RELOAD_EVERY_MS 20
+/* How long the jobs behind a hold that was given up fail without a request. */
+#define GIVE_UP_FOR_MS (60 * 1000)
+
+static size_t window_size(const struct engine *e)
+{
+    size_t want = (size_t)e->cfg.max_concurrency * 2;
+    return want < WINDOW_MIN ? WINDOW_MIN : want > WINDOW_MAX ? WINDOW_MAX : want;
+}
+
+static bool workflow_waits(struct engine *e, const char *workflow, int64_t now_ms)
+{
+    struct workflow_hold *w = workflow_hold_find(&e->workflows, workflow);
+    return w != NULL && hold_active(&w->hold) && !hold_may_probe(&w->hold, now_ms);
+}
+
+struct skip_context {
+    struct engine *engine;
+    int64_t now_ms;
+};
+
+static bool skip_row(void *arg, int64_t job, const char *workflow, const char *path)
+{
+    struct skip_context *s = arg;
+    if (live_find(&s->engine->live, job) != NULL || deliver_blocked(s->engine, path))
+        return true;
+    return workflow_waits(s->engine, workflow, s->now_ms);
+}
+
+void dispatch_fill(struct engine *e, int64_t now_ms)
+{
+    size_t window = window_size(e);
+    size_t have = e->live.steps[STEP_CANDIDATE];
+    if (e->reload && (have == 0 || now_ms >= e->reload_at_ms)) {
+        live_drop_candidates(&e->live);
+        e->reload = false;
+        e->reload_at_ms = now_ms + RELOAD_EVERY_MS;
+        e->more_ready = true;
+        have = 0;
+    }
+    if (!e->more_ready || have > window / 2)
+        return;
+    struct skip_context skip = {e, now_ms};
+    size_t want = window - have;
+    size_t count = 0;
+    struct job_row *rows = store_load_ready(e->store, want, skip_row, &skip, &count);
+    for (size_t i = 0; i < count; i++)
+        if (live_add(&e->live, e, &rows[i]) == NULL)
+            e->more_ready = true;
+    free(rows);
+    e->more_ready = count > 0;
+}
+
+static void on_void(void *arg, enum store_rc rc)
+{
+    struct live *l = arg;
+    struct engine *e = l->engine;
+    (void)rc;
+    live_remove(&e->live, l);
+    e->reload = true;
+    engine_wake(e);
+}
+
+void dispatch_probe_inconclusive(struct engine *e, struct live *l)
+{
+    int64_t now = clock_mono_ms();
+    if (l->probe_account)
+        hold_probe_inconclusive(&e->account, l->row.id, now);
+    if (l->probe_endpoint)
+        hold_probe_inconclusive(&e->endpoint_hold, l->row.id, now);
+    struct workflow_hold *w = l->probe_workflow ? workflow_hold_find(&e->workflows, l->row.workflow) : NULL;
+    if (w != NULL)
+        hold_probe_inconclusive(&w->hold, l->row.id, now);
+    l->probe_account = l->probe_endpoint = l->probe_workflow = false;
+}
+
+/* The intent is durable but the request must not go any more: as if it had never been. */
+static void withdraw(struct live *l)
+{
+    struct engine *e = l->engine;
+    governor_withdraw(&e->governor, clock_mono_ms());
+    l->governed = false;
+    dispatch_probe_inconclusive(e, l);
+    live_step_to(&e->live, l, STEP_SETTLE);
+    store_intent_void(e->store, l->row.id, l->row.sends, on_void, l);
+}
+
+/* A hold that began while this intent was on its way to the disk: only probes go. */
+static bool stopped_meanwhile(const struct live *l)
+{
+    const struct engine *e = l->engine;
+    if (e->gates != 0 || l->superseded)
+        return true;
+    if (hold_active(&e->account) && !l->probe_account)
+        return true;
+    if (hold_active(&e->endpoint_hold) && !l->probe_endpoint)
+        return true;
+    const struct workflow_hold *w = workflow_hold_find(&e->workflows, l->row.workflow);
+    return w != NULL && hold_active(&w->hold) && !l->probe_workflow;
+}
+
+static void on_intent(void *arg, enum store_rc rc)
+{
+    struct live *l = arg;
+    struct engine *e = l->engine;
+    (void)rc;
+    l->row.state = job_event(l->row.id, l->row.state, JOB_EV_SEND);
+    if (stopped_meanwhile(l)) {
+        withdraw(l);
+        return;
+    }
+    int64_t now = clock_mono_ms();
+    int err = http_send(e->http, l->row.workflow, l->row.body, l->row.body_len, attempt_ended, l);
+    if (err != 0) {
+        log_line(LOG_WARN, l->row.path, "the request could not be started (%s); it stays queued",
+                 strerror(-err));
+        withdraw(l);
+        return;
+    }
+    l->seq = governor_sent(&e->governor, now);
+    l->sent_unix_ms = clock_unix_ms();
+    e->run.requests++;
+    live_step_to(&e->live, l, STEP_FLIGHT);
+    log_line(LOG_DEBUG, l->row.path, "attempt %d sent (workflow %s)", l->row.sends, l->row.workflow);
+}
+
+static void mark_probe(struct engine *e, struct live *l)
+{
+    if (hold_active(&e->account)) {
+        hold_probe_sent(&e->account, l->row.id);
+        l->probe_account = true;
+    }
+    if (hold_active(&e->endpoint_hold)) {
+        hold_probe_sent(&e->endpoint_hold, l->row.id);
+        l->probe_endpoint = true;
+    }
+    struct workflow_hold *w = workflow_hold_find(&e->workflows, l->row.workflow);
+    if (w != NULL && hold_active(&w->hold)) {
+        hold_probe_sent(&w->hold, l->row.id);
+        l->probe_workflow = true;
+    }
+}
+
+static void admit(struct engine *e, struct live *l, int64_t now_ms)
+{
+    char body_sha256[DIGEST_HEX];
+    const struct digest_part part = {l->row.body, l->row.body_len};
+    digest_hex(&part, 1, body_sha256);
+    governor_admit(&e->governor, now_ms);
+    l->governed = true;
+    mark_probe(e, l);
+    l->row.sends++;
+    live_step_to(&e->live, l, STEP_INTENT);
+    store_intent(e->store, l->row.id, l->row.sends, clock_unix_ms(), body_sha256, e->boot_id, on_intent, l);
+}
+
+/* What may still be charged this start: bought, perhaps bought, and on its way. */
+static bool max_jobs_reached(const struct engine *e)
+{
+    if (e->cfg.max_jobs == 0)
+        return false;
+    int64_t on_its_way = (int64_t)(live_busy(&e->live) - e->live.steps[STEP_PARKED] -
+                                   e->live.steps[STEP_SETTLE] - e->live.steps[STEP_PUBLISH]);
+    return e->run.bought + e->run.maybe + on_its_way >= e->cfg.max_jobs;
+}
+
+/* Fails a job without a request: its workflow is known not to exist, or a hold outlasted give_up_after. */
+static void fail_unsent(struct live *l, enum hold_cause cause)
+{
+    char *message = NULL;
+    deliver_begin_end(l);
+    if (cause == HOLD_UNREACHABLE)
+        deliver_error(l, CODE_UNREACHABLE,
+                      "the endpoint stayed out of reach for give_up_after; nothing was sent; "
+                      "when it is back, run: flowspool retry",
+                      false, "given_up");
+    else if (cause == HOLD_SERVER_ERRORS)
+        deliver_error(l, CODE_SERVER_ERROR,
+                      "the service failed every run for give_up_after; when it works again, run: "
+                      "flowspool retry",
+                      false, "given_up");
+    else {
+        message = verdict_message(VERDICT_WORKFLOW_NOT_FOUND, 404, l->row.workflow, NULL, l->row.path);
+        deliver_error(l, CODE_WORKFLOW_NOT_FOUND, message != NULL ? message : "workflow not found", false,
+                      "not_sent_workflow_not_found");
+    }
+    free(message);
+}
+
+static bool outlasted(const struct engine *e, const struct hold *h, int64_t now_ms)
+{
+    int64_t give_up = e->cfg.retry_give_up_after_ms;
+    return give_up > 0 && hold_active(h) && !h->probing && now_ms - h->since_ms >= give_up;
+}
+
+/* What waits behind a hold that outlasted give_up_after fails; after that, the next job tries again. */
+static void give_up(struct engine *e, int64_t now_ms)
+{
+    if (outlasted(e, &e->endpoint_hold, now_ms)) {
+        e->give_up_cause = e->endpoint_hold.cause;
+        e->give_up_until_ms = now_ms + GIVE_UP_FOR_MS;
+        log_line(LOG_ERROR, NULL, "the endpoint hold outlasted give_up_after: its jobs fail");
+        hold_lift(&e->endpoint_hold);
+    }
+    for (size_t i = 0; i < e->workflows.count; i++) {
+        struct workflow_hold *w = &e->workflows.items[i];
+        if (!outlasted(e, &w->hold, now_ms))
+            continue;
+        w->fail_cause = w->hold.cause == HOLD_NOT_FOUND ? HOLD_NONE : w->hold.cause;
+        w->not_found_until_ms = now_ms + GIVE_UP_FOR_MS;
+        log_line(LOG_ERROR, NULL, "the hold of %s outlasted give_up_after: its jobs fail", w->workflow);
+        hold_lift(&w->hold);
+        e->reload = true;
+    }
+}
+
+enum choice { CHOICE_SEND, CHOICE_SKIP, CHOICE_FORGET, CHOICE_FAIL };
+
+static enum choice consider(struct engine *e, const struct live *l, int64_t now_ms, enum hold_cause *cause)
+{
+    if (deliver_blocked(e, l->row.path))
+        return CHOICE_FORGET;
+    *cause = e->give_up_cause;
+    if (e->give_up_until_ms > now_ms)
+        return CHOICE_FAIL;
+    const struct workflow_hold *w = workflow_hold_find(&e->workflows, l->row.workflow);
+    if (w == NULL)
+        return CHOICE_SEND;
+    *cause = w->fail_cause;
+    if (w->not_found_until_ms > now_ms)
+        return CHOICE_FAIL;
+    if (!hold_active(&w->hold))
+        return CHOICE_SEND;
+    if (!hold_may_probe(&w->hold, now_ms))
+        return CHOICE_FORGET;
+    return w->hold.last_probe_job == l->row.id ? CHOICE_SKIP : CHOICE_SEND;
+}
+
+/* The next candidate in order. While a hold lasts, a job other than the last probe is preferred, so that
+ * one bad job cannot keep everything shut. */
+static struct live *choose(struct engine *e, int64_t now_ms)
+{
+    struct live *second_choice = NULL;
+    bool account = hold_active(&e->account);
+    bool endpoint = hold_active(&e->endpoint_hold);
+    for (struct live *l = e->live.first, *next; l != NULL; l = next) {
+        next = l->next;
+        if (l->step != STEP_CANDIDATE)
+            continue;
+        enum hold_cause cause = HOLD_NONE;
+        switch (consider(e, l, now_ms, &cause)) {
+        case CHOICE_FORGET:
+            live_remove(&e->live, l);
+            continue;
+        case CHOICE_FAIL:
+            fail_unsent(l, cause);
+            continue;
+        case CHOICE_SKIP:
+            if (second_choice == NULL)
+                second_choice = l;
+            continue;
+        case CHOICE_SEND:
+            break;
+        }
+        bool probed_last = (account && e->account.last_probe_job == l->row.id) ||
+                           (endpoint && e->endpoint_hold.last_probe_job == l->row.id);
+        if (!probed_last)
+            return l;
+        if (second_choice == NULL)
+            second_choice = l;
+    }
+    return second_choice;
+}
+
+static int64_t earliest(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* When the holds let the next request through: now or earlier means go. */
+static int64_t holds_next(const struct engine *e, int64_t now_ms)
+{
+    int64_t at = now_ms;
+    if (hold_active(&e->account))
+        at = hold_next_probe(&e->account);
+    if (hold_active(&e->endpoint_hold)) {
+        int64_t endpoint_at = hold_next_probe(&e->endpoint_hold);
+        at = at > endpoint_at ? at : endpoint_at;
+    }
+    return at;
+}
+
+static int64_t workflows_next_probe(const struct engine *e, int64_t now_ms)
+{
+    int64_t at = INT64_MAX;
+    for (size_t i = 0; i < e->workflows.count; i++) {
+        int64_t probe = hold_next_probe(&e->workflows.items[i].hold);
+        if (probe > now_ms)
+            at = earliest(at, probe);
+    }
+    return at;
+}
+
+int64_t dispatch_admit(struct engine *e, int64_t now_ms)
+{
+    give_up(e, now_ms);
+    int64_t probes = workflows_next_probe(e, now_ms);
+    while ((e->gates & ~(unsigned)GATE_MAX_JOBS) == 0) {
+        engine_gate(e, GATE_MAX_JOBS, max_jobs_reached(e), "as many runs as max_jobs allows were bought");
+        if (e->gates != 0)
+            break;
+        int64_t holds = holds_next(e, now_ms);
+        if (holds > now_ms)
+            return earliest(probes, holds);
+        int64_t governed = governor_next(&e->governor, now_ms);
+        if (governed > now_ms)
+            return earliest(probes, governed);
+        dispatch_fill(e, now_ms);
+        struct live *l = choose(e, now_ms);
+        if (l == NULL)
+            break;
+        admit(e, l, now_ms);
+    }
+    return probes;
+}

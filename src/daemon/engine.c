@@ -1,0 +1,350 @@
+/* The step: everything that is due, then the time of the next thing to do. And how a run ends. */
+#include "daemon/engine.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include "io/log.h"
+
+/* No new request unless there is room for the replies of all that are out, and a margin for the database. */
+#define DISK_MARGIN_BYTES      (8LL << 20)
+#define DISK_PER_REQUEST_BYTES (64LL << 10)
+#define DISK_MIN_INODES        64
+#define DISK_CHECK_MS          1000
+#define EXPIRED_BATCH          64
+#define PROGRESS_MS            500
+
+static int64_t earliest(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+void engine_gate(struct engine *e, enum gate gate, bool closed, const char *why)
+{
+    bool was = (e->gates & (unsigned)gate) != 0;
+    if (was == closed)
+        return;
+    if (closed) {
+        e->gates |= (unsigned)gate;
+        snprintf(e->gate_reason, sizeof e->gate_reason, "%s", why);
+        log_line(LOG_WARN, NULL, "sending is held (%s): %s", gate_name(gate), why);
+    } else {
+        e->gates &= ~(unsigned)gate;
+        log_line(LOG_WARN, NULL, "no longer held (%s)", gate_name(gate));
+        governor_ramp(&e->governor);
+    }
+    engine_wake(e);
+}
+
+void engine_wake(struct engine *e)
+{
+    if (!e->stopped && e->alarm != NULL)
+        alarm_set(e->alarm, 0);
+}
+
+void engine_stop(struct engine *e, int status)
+{
+    if (e->stopped)
+        return;
+    e->stopped = true;
+    e->exit_status = status;
+    uv_stop(e->loop);
+}
+
+void engine_fatal(struct engine *e, const char *message)
+{
+    log_line(LOG_ERROR, NULL, "%s; stopping, because state and outcomes can no longer be trusted", message);
+    e->abandoned = true;
+    engine_stop(e, EXIT_UNTRUSTED_STATE);
+}
+
+void engine_drain(struct engine *e)
+{
+    if (e->draining) {
+        log_line(LOG_WARN, NULL,
+                 "stopping at once: %zu in flight may have been charged and count as ambiguous",
+                 live_in_flight(&e->live));
+        e->abandoned = true;
+        engine_stop(e, EXIT_OK);
+        return;
+    }
+    e->draining = true;
+    e->drain_until_ms = clock_mono_ms() + e->cfg.shutdown_grace_ms;
+    e->gates |= GATE_DRAIN;
+    intake_stop(e->intake);
+    live_drop_candidates(&e->live);
+    log_line(LOG_INFO, NULL, "draining: nothing new starts, %zu in flight may finish",
+             live_in_flight(&e->live));
+    engine_wake(e);
+}
+
+/* ---- rate, for people ---- */
+
+void engine_count_end(struct engine *e)
+{
+    int64_t second = clock_mono_ms() / 1000;
+    if (second - e->rate_second >= RATE_SLOTS)
+        memset(e->rate_slots, 0, sizeof e->rate_slots);
+    else
+        for (int64_t s = e->rate_second + 1; s <= second; s++)
+            e->rate_slots[s % RATE_SLOTS] = 0;
+    e->rate_second = second;
+    e->rate_slots[second % RATE_SLOTS]++;
+}
+
+double engine_rate_per_second(const struct engine *e, int64_t now_ms)
+{
+    int64_t second = now_ms / 1000;
+    int64_t from = e->started_ms / 1000;
+    int64_t span = earliest(RATE_SLOTS - 1, second - from);
+    if (span < 1)
+        span = 1;
+    uint64_t ends = 0;
+    for (int64_t s = second - span; s <= second; s++)
+        if (s > e->rate_second - RATE_SLOTS && s <= e->rate_second && s >= 0)
+            ends += e->rate_slots[s % RATE_SLOTS];
+    return (double)ends / (double)span;
+}
+
+/* ---- what is due ---- */
+
+static bool room_on(const struct engine *e, const char *dir)
+{
+    struct statvfs v;
+    if (statvfs(dir, &v) != 0)
+        return true; /* the write itself will tell */
+    long long room = (long long)v.f_bavail * (long long)v.f_frsize;
+    long long need = DISK_MARGIN_BYTES + DISK_PER_REQUEST_BYTES * (long long)(live_in_flight(&e->live) + 1);
+    bool inodes = v.f_files == 0 || v.f_favail >= DISK_MIN_INODES;
+    return room >= need && inodes;
+}
+
+static void check_disk(struct engine *e, int64_t now_ms)
+{
+    bool wants_to_send = e->live.steps[STEP_CANDIDATE] > 0 || (e->gates & GATE_DISK) != 0;
+    if (!wants_to_send || now_ms - e->disk_checked_ms < DISK_CHECK_MS)
+        return;
+    e->disk_checked_ms = now_ms;
+    bool room = room_on(e, e->state_dir) && room_on(e, e->cfg.spool) && e->nblocked < BLOCKED_DIRS_MAX;
+    engine_gate(e, GATE_DISK, !room || e->store_full, "no room on the disk for replies");
+    engine_gate(
+        e, GATE_LOST_STATE, (e->gates & GATE_LOST_STATE) != 0 || !store_still_there(e->store),
+        "the state in state_dir vanished; stop the daemon, put it back or accept its loss by starting again");
+}
+
+/* Wall-clock jumps must not move a backoff: due times are stored as wall-clock because they outlive a boot.
+ */
+static void follow_wall_clock(struct engine *e, int64_t now_ms, int64_t unix_ms)
+{
+    int64_t offset = unix_ms - now_ms;
+    int64_t jump = offset - e->wall_offset_ms;
+    if (jump > -2000 && jump < 2000)
+        return;
+    e->wall_offset_ms = offset;
+    log_line(LOG_WARN, NULL, "the clock jumped by %lld s: waiting retries keep their distance",
+             (long long)(jump / 1000));
+    store_shift_backoff(e->store, jump, unix_ms + e->cfg.retry_cap_ms, NULL, NULL);
+    e->schedule_stale = true;
+}
+
+static void on_promoted(void *arg, enum store_rc rc)
+{
+    struct engine *e = arg;
+    (void)rc;
+    e->promoting = false;
+    e->reload = e->schedule_stale = true;
+    engine_wake(e);
+}
+
+static void refresh_schedule(struct engine *e, int64_t unix_ms)
+{
+    if (e->schedule_stale) {
+        e->schedule_stale = false;
+        e->next_due_unix_ms = store_next_due(e->store);
+        e->next_expiry_unix_ms = store_next_expiry(e->store);
+    }
+    if (e->next_due_unix_ms == 0 || e->next_due_unix_ms > unix_ms || e->promoting)
+        return;
+    e->promoting = true;
+    store_promote(e->store, unix_ms, on_promoted, e);
+}
+
+static void fail_expired(struct engine *e, int64_t unix_ms)
+{
+    if (e->next_expiry_unix_ms == 0 || e->next_expiry_unix_ms > unix_ms || e->draining)
+        return;
+    e->next_expiry_unix_ms = 0; /* read again when one of these has ended */
+    size_t count = 0;
+    struct job_row *rows = store_load_expired(e->store, unix_ms, EXPIRED_BATCH, &count);
+    for (size_t i = 0; i < count; i++) {
+        struct live *l = live_find(&e->live, rows[i].id);
+        if (l != NULL && l->step != STEP_CANDIDATE) {
+            job_row_free(&rows[i]);
+            continue;
+        }
+        if (l != NULL)
+            live_remove(&e->live, l);
+        l = live_add(&e->live, e, &rows[i]);
+        if (l == NULL)
+            continue;
+        deliver_begin_end(l);
+        deliver_error(l, CODE_EXPIRED,
+                      "its `expires` passed before it could be sent; nothing was charged for it; "
+                      "change or remove `expires` in the job file to run it",
+                      false, "expired");
+    }
+    free(rows);
+}
+
+/* ---- the end of a run ---- */
+
+static bool writing(const struct engine *e)
+{
+    return live_busy(&e->live) > e->live.steps[STEP_PARKED] || store_queued(e->store) > 0 ||
+           publish_queued(e->publish) > 0;
+}
+
+static void finish_drain(struct engine *e, int64_t now_ms)
+{
+    if (!writing(e)) {
+        struct store_counts c = {0};
+        bool left = e->opt.once && store_counts(e->store, &c) && c.waiting + c.deferred + c.replied > 0;
+        engine_stop(e, left ? EXIT_GIVEN_UP : EXIT_OK);
+        return;
+    }
+    if (now_ms < e->drain_until_ms)
+        return;
+    log_line(LOG_WARN, NULL,
+             "shutdown_grace is over: %zu in flight may have been charged and count as ambiguous",
+             live_in_flight(&e->live));
+    e->abandoned = true;
+    engine_stop(e, e->opt.once ? EXIT_GIVEN_UP : EXIT_OK);
+}
+
+static int64_t oldest_hold_ms(const struct engine *e)
+{
+    int64_t since = hold_active(&e->endpoint_hold) ? e->endpoint_hold.since_ms : INT64_MAX;
+    for (size_t i = 0; i < e->workflows.count; i++)
+        if (hold_active(&e->workflows.items[i].hold))
+            since = earliest(since, e->workflows.items[i].hold.since_ms);
+    return since;
+}
+
+static int finished_status(const struct engine *e)
+{
+    return e->run.failed + e->run.refused > 0 ? EXIT_JOBS_FAILED : EXIT_OK;
+}
+
+/* With --once and nothing on its way: is there anything left that this run should wait for? */
+static void finish_once(struct engine *e, int64_t now_ms)
+{
+    if (e->recovering || e->promoting || writing(e) || !intake_idle(e->intake)) {
+        e->patience_since_ms = 0;
+        return;
+    }
+    struct store_counts c = {0};
+    if (!store_counts(e->store, &c))
+        return;
+    bool retries = store_next_backoff(e->store) != 0;
+    bool parked = e->live.steps[STEP_PARKED] > 0;
+    if (c.waiting == 0 && !retries && !parked) {
+        engine_stop(e, finished_status(e));
+        return;
+    }
+    if (hold_active(&e->account) && c.waiting > 0) {
+        if (e->account_probe_refused)
+            engine_stop(e, EXIT_ACCOUNT_REFUSED);
+        else if (hold_next_probe(&e->account) > now_ms)
+            hold_probe_now(&e->account, now_ms);
+        return;
+    }
+    unsigned for_others =
+        GATE_PAUSED | GATE_PAUSE_FILE | GATE_VANISHED | GATE_LOST_STATE | GATE_MAX_JOBS | GATE_SPOOL_GONE;
+    if ((e->gates & for_others) != 0) {
+        engine_stop(e, EXIT_GIVEN_UP);
+        return;
+    }
+    int64_t stuck_since = oldest_hold_ms(e);
+    if (stuck_since == INT64_MAX && (parked || (e->gates & GATE_DISK) != 0)) {
+        if (e->patience_since_ms == 0)
+            e->patience_since_ms = now_ms;
+        stuck_since = e->patience_since_ms;
+    }
+    if (stuck_since != INT64_MAX && now_ms - stuck_since >= e->cfg.once_patience_ms) {
+        log_line(LOG_ERROR, NULL, "given up after once_patience; the jobs stay queued");
+        engine_stop(e, EXIT_GIVEN_UP);
+    }
+}
+
+/* ---- the step ---- */
+
+static int64_t unix_to_mono(int64_t unix_at, int64_t unix_ms, int64_t now_ms)
+{
+    return unix_at == 0 ? INT64_MAX : now_ms + (unix_at > unix_ms ? unix_at - unix_ms : 0);
+}
+
+static int64_t next_parked(const struct engine *e)
+{
+    int64_t at = INT64_MAX;
+    if (e->live.steps[STEP_PARKED] > 0)
+        for (const struct live *l = e->live.first; l != NULL; l = l->next)
+            if (l->step == STEP_PARKED)
+                at = earliest(at, l->retry_ms);
+    return at;
+}
+
+static int64_t next_wake(struct engine *e, int64_t admit_ms, int64_t now_ms, int64_t unix_ms)
+{
+    int64_t at = earliest(admit_ms, next_parked(e));
+    if (!e->promoting)
+        at = earliest(at, unix_to_mono(e->next_due_unix_ms, unix_ms, now_ms));
+    at = earliest(at, unix_to_mono(e->next_expiry_unix_ms, unix_ms, now_ms));
+    if (e->reload && e->live.steps[STEP_CANDIDATE] > 0)
+        at = earliest(at, e->reload_at_ms > now_ms ? e->reload_at_ms : now_ms + 1);
+    if ((e->gates & GATE_DISK) != 0 || hold_active(&e->account))
+        at = earliest(at, now_ms + DISK_CHECK_MS);
+    if (e->draining)
+        at = earliest(at, e->drain_until_ms);
+    if (e->opt.once) {
+        int64_t since =
+            earliest(oldest_hold_ms(e), e->patience_since_ms != 0 ? e->patience_since_ms : INT64_MAX);
+        if (since != INT64_MAX)
+            at = earliest(at, since + e->cfg.once_patience_ms);
+        at = earliest(at, now_ms + PROGRESS_MS);
+    }
+    return at > now_ms ? at : now_ms + 1;
+}
+
+static void step(struct engine *e)
+{
+    int64_t now = clock_mono_ms();
+    int64_t unix_ms = clock_unix_ms();
+    follow_wall_clock(e, now, unix_ms);
+    recovery_step(e);
+    engine_check_key(e, now);
+    refresh_schedule(e, unix_ms);
+    fail_expired(e, unix_ms);
+    deliver_retry_parked(e, now);
+    int64_t admit_ms = INT64_MAX;
+    if (!e->recovering && !e->draining) {
+        dispatch_fill(e, now);
+        check_disk(e, now);
+        admit_ms = dispatch_admit(e, now);
+    }
+    if (e->draining)
+        finish_drain(e, now);
+    else if (e->opt.once)
+        finish_once(e, now);
+    report_progress(e, now);
+    if (!e->stopped)
+        alarm_set(e->alarm, next_wake(e, admit_ms, now, unix_ms));
+}
+
+void engine_before_sleep(uv_prepare_t *handle)
+{
+    struct engine *e = handle->data;
+    if (!e->stopped)
+        step(e);
+}

@@ -1,0 +1,345 @@
+/* The scan as the truth, events as hints, and the one alarm that looks again. */
+#include "daemon/intake.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/names.h"
+#include "daemon/intake_internal.h"
+#include "io/log.h"
+
+/* Names a slice, and how long one may take, so that the loop is never blocked by a large spool. */
+#define SLICE_NAMES 64
+#define SLICE_MS    5
+/* Above this many takes on their way the scan waits for the writer. */
+#define WRITING_MAX 1024
+/* A scan that took long is not repeated sooner than so many times its own duration. */
+#define SCAN_REST           10
+#define SPOOL_GONE_RETRY_MS 5000
+
+void intake_wake_at(struct intake *in, int64_t mono_ms)
+{
+    /* The alarm rings early at worst: on_alarm works out the next time anew. */
+    if (!in->stopped && mono_ms < in->alarm_ms) {
+        in->alarm_ms = mono_ms;
+        alarm_set(in->alarm, mono_ms);
+    }
+}
+
+/* ---- the scan ---- */
+
+static void note_failed_dir(struct intake *in, const char *path)
+{
+    char **grown = realloc(in->failed_dirs, (in->nfailed_dirs + 1) * sizeof *grown);
+    char *copy = strdup(path);
+    if (grown != NULL)
+        in->failed_dirs = grown;
+    if (grown == NULL || copy == NULL) {
+        free(copy);
+        return;
+    }
+    in->failed_dirs[in->nfailed_dirs++] = copy;
+}
+
+static void clear_failed_dirs(struct intake *in)
+{
+    for (size_t i = 0; i < in->nfailed_dirs; i++)
+        free(in->failed_dirs[i]);
+    free(in->failed_dirs);
+    in->failed_dirs = NULL;
+    in->nfailed_dirs = 0;
+}
+
+/* One line a directory, not one a file: a folder full of links must not fill the log. */
+static void tell_ignored(struct intake *in, const char *path, const char *note)
+{
+    const char *slash = strrchr(path, '/');
+    char dir[4096];
+    size_t len = slash == NULL ? 0 : (size_t)(slash - path);
+    in->ignored++;
+    if (len >= sizeof dir)
+        return;
+    memcpy(dir, path, len);
+    dir[len] = '\0';
+    if (pathmap_find(&in->told, dir) != NULL || pathmap_add(&in->told, dir) == NULL)
+        return;
+    log_line(LOG_WARN, path, "ignored: %s (said once a directory)", note);
+}
+
+static void on_item(void *arg, enum scan_item item, const char *path, const char *note, int err)
+{
+    struct intake *in = arg;
+    switch (item) {
+    case SCAN_FILE:
+        intake_look(in, path, false, in->scan_began_unix_ms);
+        return;
+    case SCAN_IGNORED:
+        tell_ignored(in, path, note);
+        return;
+    case SCAN_DIR_ENTER:
+        if (watch_add(in->watch, path) == -ENOSPC)
+            log_line(LOG_WARN, path,
+                     "the kernel's limit of watches is reached: changes there are found by the rescan");
+        return;
+    case SCAN_DIR_FAILED:
+        note_failed_dir(in, path);
+        if (err != -ENOENT)
+            log_line(LOG_WARN, path, "cannot be listed: %s", strerror(-err));
+        return;
+    case SCAN_TEMP:
+        spool_sweep(in->o.spool, path);
+        return;
+    case SCAN_PAUSE:
+        in->pause_seen = true;
+        return;
+    case SCAN_DIR_DONE:
+        return;
+    }
+}
+
+static void set_pause(struct intake *in, bool there)
+{
+    in->o.host.gate(in->o.host.arg, GATE_PAUSE_FILE, there,
+                    "a file PAUSE lies in the spool; to go on, remove it");
+}
+
+static void stop_slices(struct intake *in)
+{
+    if (in->slicing)
+        uv_idle_stop(&in->slices);
+    in->slicing = false;
+}
+
+static void end_scan(struct intake *in, int result)
+{
+    int64_t now = clock_mono_ms();
+    int64_t took = now - in->scan_began_mono_ms;
+    spool_scan_end(in->scan);
+    in->scan = NULL;
+    stop_slices(in);
+    bool there = result == 0 && spool_still_there(in->o.spool);
+    in->o.host.gate(in->o.host.arg, GATE_SPOOL_GONE, !there,
+                    "the spool directory cannot be listed or was replaced; put it back (a new directory "
+                    "needs a restart)");
+    if (there) {
+        set_pause(in, in->pause_seen);
+        intake_find_missing(in);
+        in->ignored_last = in->ignored;
+        in->scanned = true;
+    }
+    int64_t rest = took * SCAN_REST > in->o.config->rescan_ms ? took * SCAN_REST : in->o.config->rescan_ms;
+    in->next_scan_ms = now + (in->scan_again ? 0 : there ? rest : SPOOL_GONE_RETRY_MS);
+    in->scan_again = false;
+    intake_wake_at(in, in->next_scan_ms);
+    in->o.host.changed(in->o.host.arg);
+}
+
+static void on_slice(uv_idle_t *handle)
+{
+    struct intake *in = handle->data;
+    int64_t until = clock_mono_ms() + SLICE_MS;
+    while (in->scan != NULL && clock_mono_ms() < until) {
+        if (in->writing.count >= WRITING_MAX) {
+            stop_slices(in);
+            return;
+        }
+        int more = spool_scan_step(in->scan, SLICE_NAMES, on_item, in);
+        if (more != 1)
+            end_scan(in, more);
+    }
+}
+
+void intake_resume_scan(struct intake *in)
+{
+    if (in->scan == NULL || in->slicing || in->stopped || in->writing.count > WRITING_MAX / 2)
+        return;
+    in->slicing = true;
+    uv_idle_start(&in->slices, on_slice);
+}
+
+static void begin_scan(struct intake *in)
+{
+    if (in->scan != NULL) {
+        in->scan_again = true;
+        return;
+    }
+    int err = spool_scan_begin(in->o.spool, in->o.config->recursive, &in->scan);
+    if (err != 0) {
+        in->o.host.gate(in->o.host.arg, GATE_SPOOL_GONE, true, "the spool directory cannot be listed");
+        in->next_scan_ms = clock_mono_ms() + SPOOL_GONE_RETRY_MS;
+        intake_wake_at(in, in->next_scan_ms);
+        return;
+    }
+    in->scan_began_mono_ms = clock_mono_ms();
+    in->scan_began_unix_ms = clock_unix_ms();
+    in->ignored = 0;
+    in->pause_seen = false;
+    clear_failed_dirs(in);
+    if (in->seen != NULL)
+        memset(in->seen, 0, in->seen_bytes);
+    intake_resume_scan(in);
+}
+
+/* ---- hints ---- */
+
+static void on_event(void *arg, enum watch_event event, const char *path)
+{
+    struct intake *in = arg;
+    if (in->stopped)
+        return;
+    switch (event) {
+    case WATCH_OVERFLOW:
+        log_line(LOG_INFO, NULL, "file events were lost: scanning");
+        begin_scan(in);
+        return;
+    case WATCH_DIR:
+        if (in->o.config->recursive)
+            begin_scan(in);
+        return;
+    case WATCH_SELF_GONE:
+        begin_scan(in);
+        return;
+    case WATCH_WRITTEN:
+    case WATCH_ARRIVED:
+    case WATCH_CREATED:
+    case WATCH_GONE:
+        break;
+    }
+    if (strcmp(path, "PAUSE") == 0) {
+        set_pause(in, spool_exists(in->o.spool, "PAUSE"));
+        return;
+    }
+    intake_look(in, path, event == WATCH_ARRIVED, clock_unix_ms());
+}
+
+static void on_alarm(void *arg)
+{
+    struct intake *in = arg;
+    int64_t now = clock_mono_ms();
+    if (in->stopped)
+        return;
+    in->alarm_ms = INT64_MAX;
+    int64_t due = intake_look_due(in, now);
+    int64_t vanished = intake_judge_vanished(in, now);
+    if (now >= in->next_scan_ms) {
+        in->next_scan_ms = now + in->o.config->rescan_ms;
+        begin_scan(in);
+    }
+    if (vanished < due)
+        due = vanished;
+    intake_wake_at(in, due < in->next_scan_ms ? due : in->next_scan_ms);
+}
+
+/* ---- life ---- */
+
+int intake_open(struct intake **out, const struct intake_options *o, char *message, size_t size)
+{
+    struct intake *in = calloc(1, sizeof *in);
+    if (in == NULL)
+        return -ENOMEM;
+    in->o = *o;
+    in->alarm_ms = INT64_MAX;
+    in->next_scan_ms = INT64_MAX;
+    const char *kind = NULL;
+    in->network = spool_is_network(o->spool, &kind);
+    if (in->network)
+        log_line(LOG_WARN, NULL,
+                 "the spool is on %s: files settle for at least 10 s, and only the rescan sees files that "
+                 "other hosts write",
+                 kind);
+    int err = watch_open(&in->watch, o->loop, o->config->spool, on_event, in);
+    if (err == 0)
+        err = alarm_open(&in->alarm, o->loop, on_alarm, in);
+    if (err != 0) {
+        snprintf(message, size, "cannot watch the spool: %s", strerror(-err));
+        if (in->watch != NULL)
+            watch_close(in->watch);
+        free(in);
+        return err;
+    }
+    uv_idle_init(o->loop, &in->slices);
+    in->slices.data = in;
+    *out = in;
+    return 0;
+}
+
+void intake_start(struct intake *in)
+{
+    if (watch_add(in->watch, "") != 0)
+        log_line(LOG_WARN, NULL, "the spool cannot be watched: new files are found by the rescan");
+    in->next_scan_ms = clock_mono_ms() + in->o.config->rescan_ms;
+    begin_scan(in);
+}
+
+void intake_reconfigured(struct intake *in)
+{
+    intake_rescan(in);
+}
+
+void intake_rescan(struct intake *in)
+{
+    if (!in->stopped)
+        begin_scan(in);
+}
+
+int intake_retry(struct intake *in, const char *path, int64_t job, bool force)
+{
+    char found[4096];
+    struct spool_stat st;
+    if (in->stopped)
+        return -ESHUTDOWN;
+    if (pathmap_find(&in->writing, path) != NULL)
+        return -EBUSY;
+    if (!intake_find_file(in, path, found, sizeof found, &st))
+        return -ENOENT;
+    struct path_entry *w = pathmap_add(&in->waiting, path);
+    if (w == NULL)
+        return -ENOMEM;
+    w->force = true;
+    w->force_result = w->force_result || force;
+    w->retry_job = job;
+    w->due_ms = 0;
+    intake_wake_at(in, 0);
+    return 0;
+}
+
+bool intake_idle(const struct intake *in)
+{
+    return in->scanned && in->scan == NULL && in->waiting.count == 0 && in->writing.count == 0;
+}
+
+bool intake_scanned(const struct intake *in)
+{
+    return in->scanned;
+}
+
+size_t intake_ignored(const struct intake *in)
+{
+    return in->ignored_last;
+}
+
+void intake_stop(struct intake *in)
+{
+    if (in->stopped)
+        return;
+    in->stopped = true;
+    stop_slices(in);
+    if (in->scan != NULL)
+        spool_scan_end(in->scan);
+    in->scan = NULL;
+    watch_close(in->watch);
+    alarm_close(in->alarm);
+    uv_close((uv_handle_t *)&in->slices, NULL);
+}
+
+void intake_free(struct intake *in)
+{
+    pathmap_clear(&in->waiting);
+    pathmap_clear(&in->writing);
+    pathmap_clear(&in->told);
+    clear_failed_dirs(in);
+    free(in->seen);
+    free(in);
+}

@@ -1,0 +1,97 @@
+/* intake_internal - what the parts of intake share. See intake.h for what intake does. */
+#ifndef FLOWSPOOL_DAEMON_INTAKE_INTERNAL_H
+#define FLOWSPOOL_DAEMON_INTAKE_INTERNAL_H
+
+#include "core/jobfile.h"
+#include "daemon/intake.h"
+#include "daemon/pathmap.h"
+#include "io/clock.h"
+#include "io/watch.h"
+
+#define YOUNG_MS          10000
+#define NETWORK_SETTLE_MS 10000
+
+struct intake {
+    struct intake_options o;
+    struct watch *watch;
+    struct alarm_clock *alarm;
+    int64_t alarm_ms; /* what it is set to */
+    uv_idle_t slices; /* active while a scan has more to list */
+    bool slicing;
+    bool stopped;
+    bool network;
+
+    struct pathmap waiting; /* not complete yet, or to be looked at again */
+    struct pathmap writing; /* their take is on its way to the store */
+
+    struct spool_scan *scan;
+    int64_t scan_began_mono_ms, scan_began_unix_ms;
+    int64_t next_scan_ms;
+    bool scan_again; /* asked for while one was running */
+    bool scanned;
+    uint8_t *seen; /* one bit a file id: listed by the running scan */
+    size_t seen_bytes;
+    char **failed_dirs; /* could not be listed: nothing in them is believed missing */
+    size_t nfailed_dirs;
+    bool pause_seen;
+    size_t ignored, ignored_last;
+    struct pathmap told; /* directories whose ignored names were logged, and conflicts */
+
+    /* many files vanishing at once */
+    int64_t vanish_base, vanish_count;
+    int64_t vanish_last_ms; /* 0: no window open */
+    bool vanish_gate;
+};
+
+/* ---- intake.c ---- */
+void intake_wake_at(struct intake *in, int64_t mono_ms);
+/* Runs a slice again soon: the writer has room. */
+void intake_resume_scan(struct intake *in);
+
+/* ---- intake_look.c ---- */
+/* path: a job file or NAME.yaml.hold. seen_ms: when it was first seen, Unix ms, for the order of jobs. */
+void intake_look(struct intake *in, const char *path, bool arrived, int64_t seen_ms);
+/* Looks at everything in `waiting` that is due; returns when the next is (monotonic ms). */
+int64_t intake_look_due(struct intake *in, int64_t now_ms);
+void intake_mark_seen(struct intake *in, int64_t file_id);
+bool intake_was_seen(const struct intake *in, int64_t file_id);
+/* The name the job's file has now: PATH or PATH.hold; false when neither is there. */
+bool intake_find_file(struct intake *in, const char *path, char *buf, size_t size, struct spool_stat *st);
+
+/* ---- intake_take.c ---- */
+/* What one look found. bytes NULL: the file is too large to be read. */
+struct look {
+    const char *job_path; /* without .hold */
+    bool held;
+    const char *bytes;
+    size_t len;
+    struct spool_stat st;
+    int64_t seen_ms;
+    bool written; /* signature differs from the row's */
+    bool force_result;
+    int64_t retry_job;
+    struct file_row *row;       /* id 0: unknown path */
+    const struct jobfile *jobs; /* NULL: it does not parse */
+    const struct fault *fault;
+};
+/* 0: handed to the store; -EAGAIN: look again in a moment (an outcome is being written). */
+int intake_take(struct intake *in, struct look *k);
+
+/* ---- intake_outcomes.c ---- */
+/* A new job whose result, or ambiguous error, lies beside it: t becomes DONE or FAILED and is not bought. */
+void intake_adopt_beside(struct intake *in, const struct look *k, const char *stem, struct take_job *t);
+/* The outcome of a renamed, renumbered or restored job goes to t's stem. False: out of memory. */
+bool intake_move_outcome(struct intake *in, const struct look *k, const struct job_row *row,
+                         const struct take_job *t);
+/* The error of a file that does not parse. False: out of memory. */
+bool intake_publish_refusal(struct intake *in, const struct look *k, const char *stem, const char *message);
+
+/* ---- intake_missing.c ---- */
+void intake_gone(struct intake *in, const char *job_path);
+void intake_back(struct intake *in, const struct file_row *row);
+/* After a whole scan: rows that were not listed, and rows that have been missing for long enough. */
+void intake_find_missing(struct intake *in);
+/* Decides about the gate when a burst of vanishing has calmed down; returns when to ask again. */
+int64_t intake_judge_vanished(struct intake *in, int64_t now_ms);
+
+#endif

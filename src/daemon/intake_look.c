@@ -1,0 +1,318 @@
+/* One look at one file: is it there, has it changed, is it complete, what does it say. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/names.h"
+#include "daemon/intake_internal.h"
+#include "io/log.h"
+
+#define MS_NS 1000000
+/* How soon a look is repeated that met an outcome being written, or a file changing under it. */
+#define SOON_MS 50
+
+/* ---- which rows the running scan has met ---- */
+
+void intake_mark_seen(struct intake *in, int64_t file_id)
+{
+    size_t byte = (size_t)file_id / 8;
+    if (byte >= in->seen_bytes) {
+        size_t want = byte + 4096;
+        uint8_t *grown = realloc(in->seen, want);
+        if (grown == NULL)
+            return; /* not marked only means that the disk is asked again */
+        memset(grown + in->seen_bytes, 0, want - in->seen_bytes);
+        in->seen = grown;
+        in->seen_bytes = want;
+    }
+    in->seen[byte] |= (uint8_t)(1U << (file_id % 8));
+}
+
+bool intake_was_seen(const struct intake *in, int64_t file_id)
+{
+    size_t byte = (size_t)file_id / 8;
+    return byte < in->seen_bytes && (in->seen[byte] & (1U << (file_id % 8))) != 0;
+}
+
+/* ---- finding it ---- */
+
+bool intake_find_file(struct intake *in, const char *path, char *buf, size_t size, struct spool_stat *st)
+{
+    static const char *const endings[] = {"", ".hold"};
+    for (size_t i = 0; i < 2; i++)
+        if (snprintf(buf, size, "%s%s", path, endings[i]) < (int)size &&
+            spool_stat(in->o.spool, buf, st) == 0)
+            return true;
+    return false;
+}
+
+static bool same_signature(const struct file_sig *a, const struct spool_stat *b)
+{
+    bool born_alike = a->btime_ns == 0 || b->btime_ns == 0 || a->btime_ns == b->btime_ns;
+    return a->dev == b->dev && a->ino == b->ino && a->size == b->size && a->mtime_ns == b->mtime_ns &&
+           born_alike;
+}
+
+static bool unchanged(const struct spool_stat *a, const struct spool_stat *b)
+{
+    return a->dev == b->dev && a->ino == b->ino && a->size == b->size && a->mtime_ns == b->mtime_ns &&
+           a->ctime_ns == b->ctime_ns;
+}
+
+/* ---- waiting for it to be complete ---- */
+
+static struct path_entry *wait_for(struct intake *in, const char *path, int64_t due_ms)
+{
+    struct path_entry *w = pathmap_find(&in->waiting, path);
+    if (w == NULL && in->waiting.count >= INTAKE_CANDIDATES_MAX)
+        return NULL; /* the next scan finds it */
+    w = pathmap_add(&in->waiting, path);
+    if (w == NULL)
+        return NULL;
+    w->due_ms = due_ms;
+    intake_wake_at(in, due_ms);
+    return w;
+}
+
+static int64_t settle_ms(const struct intake *in)
+{
+    int64_t settle = in->o.config->settle_ms;
+    return in->network && settle < NETWORK_SETTLE_MS ? NETWORK_SETTLE_MS : settle;
+}
+
+/* How long ago the file last changed, as its change time proves; -1 where that proves nothing (another
+ * machine's clock, a time in the future). The change time cannot be set by a writer, unlike mtime. */
+static int64_t proven_age_ms(const struct intake *in, const struct spool_stat *st)
+{
+    if (in->network)
+        return -1;
+    return clock_unix_ms() - st->ctime_ns / MS_NS;
+}
+
+/* True when complete. Else it is in `waiting` with the time of the next look. */
+static bool settled(struct intake *in, const char *path, const struct spool_stat *st, bool arrived)
+{
+    struct path_entry *w = pathmap_find(&in->waiting, path);
+    int64_t now = clock_mono_ms();
+    if (arrived || (w != NULL && w->arrived && unchanged(&w->seen, st)))
+        return true;
+    int64_t settle = settle_ms(in);
+    if (proven_age_ms(in, st) >= settle)
+        return true;
+    if (w != NULL && w->since_ms != 0 && unchanged(&w->seen, st)) {
+        if (now - w->since_ms >= settle)
+            return true;
+        wait_for(in, path, w->since_ms + settle);
+        return false;
+    }
+    w = wait_for(in, path, now + settle);
+    if (w != NULL) {
+        w->seen = *st;
+        w->since_ms = now;
+        w->arrived = false;
+    }
+    return false;
+}
+
+/* ---- reading it ---- */
+
+static bool too_young_to_refuse(struct intake *in, const char *path, const struct spool_stat *st,
+                                int64_t *due)
+{
+    int64_t now = clock_mono_ms();
+    int64_t age = proven_age_ms(in, st);
+    struct path_entry *w = pathmap_find(&in->waiting, path);
+    int64_t watched = w != NULL && w->since_ms != 0 && unchanged(&w->seen, st) ? now - w->since_ms : 0;
+    if (watched > age)
+        age = watched;
+    *due = now + (age < 0 ? YOUNG_MS : YOUNG_MS - age);
+    return age < YOUNG_MS;
+}
+
+static void wait_until_older(struct intake *in, const char *path, const struct spool_stat *st, int64_t due,
+                             const struct fault *fault)
+{
+    struct path_entry *w = pathmap_find(&in->waiting, path);
+    bool known = w != NULL && w->since_ms != 0 && unchanged(&w->seen, st);
+    w = wait_for(in, path, due);
+    if (w == NULL || known)
+        return;
+    w->seen = *st;
+    w->since_ms = clock_mono_ms();
+    w->arrived = true; /* complete as it is; it only has to grow older */
+    log_line(LOG_DEBUG, path, "does not parse yet (line %zu, column %zu: %s): looked at again", fault->line,
+             fault->column, fault->text);
+}
+
+static void forget_waiting(struct intake *in, const char *path)
+{
+    struct path_entry *w = pathmap_find(&in->waiting, path);
+    if (w != NULL)
+        pathmap_remove(&in->waiting, w);
+}
+
+static void take(struct intake *in, const char *path, struct look *k)
+{
+    struct jobfile jobs = {0};
+    struct fault fault;
+    bool parsed = false;
+    if (k->bytes != NULL)
+        parsed = jobfile_parse(k->bytes, k->len, in->o.config->inputs_as, &jobs, &fault);
+    else
+        fault_set(&fault, 0, 0,
+                  "the job file is larger than max_job_size (%lld bytes); split it or raise max_job_size",
+                  (long long)in->o.config->max_job_size);
+    int64_t due;
+    if (!parsed && k->bytes != NULL && too_young_to_refuse(in, path, &k->st, &due)) {
+        wait_until_older(in, path, &k->st, due, &fault);
+        return;
+    }
+    k->jobs = parsed ? &jobs : NULL;
+    k->fault = parsed ? NULL : &fault;
+    if (intake_take(in, k) == -EAGAIN)
+        wait_for(in, path, clock_mono_ms() + SOON_MS);
+    else
+        forget_waiting(in, path);
+    jobfile_free(&jobs);
+}
+
+/* A read that met a link, a FIFO or a vanished file: nothing to take. */
+static void cannot_read(struct intake *in, const char *path, int err)
+{
+    if (err == -EMFILE || err == -ENFILE || err == -ENOMEM || err == -EACCES || err == -EIO) {
+        log_line(LOG_WARN, path, "cannot be read: %s; looked at again", strerror(-err));
+        wait_for(in, path, clock_mono_ms() + YOUNG_MS);
+        return;
+    }
+    forget_waiting(in, path);
+}
+
+static void read_and_take(struct intake *in, const char *path, struct look *k, bool arrived)
+{
+    char *bytes = NULL;
+    bool writer = false;
+    int err = spool_read(in->o.spool, path, in->o.config->max_job_size, &bytes, &k->len, &k->st, &writer);
+    if (err == -EFBIG) {
+        take(in, path, k);
+        return;
+    }
+    if (err == -EAGAIN || (err == 0 && writer && !arrived)) {
+        free(bytes);
+        int64_t now = clock_mono_ms();
+        struct path_entry *w = wait_for(in, path, now + settle_ms(in));
+        if (w != NULL) {
+            w->seen = k->st;
+            w->since_ms = now;
+        }
+        return;
+    }
+    if (err != 0) {
+        cannot_read(in, path, err);
+        return;
+    }
+    k->bytes = bytes;
+    take(in, path, k);
+    free(bytes);
+}
+
+/* ---- the look ---- */
+
+/* Nothing about it has changed since it was taken. */
+static void unchanged_file(struct intake *in, const char *path, const struct file_row *row, bool held,
+                           const struct spool_stat *st)
+{
+    forget_waiting(in, path);
+    if (row->missing_ms != 0) {
+        intake_back(in, row);
+        store_files_missing(in->o.store, &row->id, 1, 0, NULL, NULL);
+        log_line(LOG_INFO, row->path, "its file is back");
+        in->o.host.changed(in->o.host.arg);
+    }
+    if (row->held == held)
+        return;
+    const struct file_sig sig = {st->dev, st->ino, st->size, st->mtime_ns, st->btime_ns};
+    store_file_held(in->o.store, row->id, held, &sig, NULL, NULL);
+    log_line(LOG_INFO, row->path, held ? "held" : "no longer held");
+    size_t count = 0;
+    struct job_row *jobs = store_file_jobs(in->o.store, row->id, &count);
+    for (size_t i = 0; held && i < count; i++)
+        in->o.host.drop(in->o.host.arg, jobs[i].id);
+    job_rows_free(jobs, count);
+    in->o.host.changed(in->o.host.arg);
+}
+
+static void look_at_row(struct intake *in, const char *path, const char *job_path,
+                        const struct spool_stat *st, bool arrived, int64_t seen_ms)
+{
+    struct path_entry *w = pathmap_find(&in->waiting, path);
+    struct path_entry *wj = pathmap_find(&in->waiting, job_path);
+    bool force = (w != NULL && w->force) || (wj != NULL && wj->force);
+    struct file_row row = {0};
+    bool known = store_file_by_path(in->o.store, job_path, &row);
+    struct look k = {
+        .job_path = job_path,
+        .held = strcmp(path, job_path) != 0,
+        .st = *st,
+        .seen_ms = seen_ms,
+        .written = !known || !same_signature(&row.sig, st),
+        .row = &row,
+    };
+    if (wj != NULL) {
+        k.force_result = wj->force_result;
+        k.retry_job = wj->retry_job;
+    }
+    if (known)
+        intake_mark_seen(in, row.id);
+    bool conflict = known && row.state == FILE_CONFLICT && row.missing_ms == 0;
+    if (known && !k.written && !force && !conflict)
+        unchanged_file(in, path, &row, k.held, st);
+    else if (force || (conflict && !k.written) || settled(in, path, st, arrived))
+        read_and_take(in, path, &k, arrived);
+    file_row_free(&row);
+}
+
+void intake_look(struct intake *in, const char *hint, bool arrived, int64_t seen_ms)
+{
+    char job_path[4096], path[4096];
+    struct spool_stat st;
+    size_t len = name_job_len(hint);
+    if (len >= sizeof job_path)
+        return;
+    memcpy(job_path, hint, len);
+    job_path[len] = '\0';
+    struct path_entry *busy = pathmap_find(&in->writing, job_path);
+    if (busy != NULL) {
+        busy->again = true;
+        busy->arrived = busy->arrived || arrived;
+        return;
+    }
+    if (!intake_find_file(in, job_path, path, sizeof path, &st)) {
+        forget_waiting(in, hint);
+        forget_waiting(in, job_path);
+        intake_gone(in, job_path);
+        return;
+    }
+    bool linked = st.nlink > 1 && pathmap_find(&in->waiting, path) == NULL;
+    look_at_row(in, path, job_path, &st, (arrived && strcmp(path, hint) == 0) || linked, seen_ms);
+}
+
+int64_t intake_look_due(struct intake *in, int64_t now_ms)
+{
+    int64_t next_due = INT64_MAX;
+    for (struct path_entry *w = in->waiting.first, *next; w != NULL; w = next) {
+        next = w->next;
+        if (w->due_ms > now_ms) {
+            next_due = w->due_ms < next_due ? w->due_ms : next_due;
+            continue;
+        }
+        char *path = strdup(w->path);
+        if (path == NULL)
+            return now_ms + YOUNG_MS;
+        w->due_ms = now_ms + settle_ms(in); /* moved on by the look itself where it matters */
+        intake_look(in, path, false, clock_unix_ms());
+        free(path);
+        next_due = next_due < now_ms + SOON_MS ? next_due : now_ms + SOON_MS;
+    }
+    return next_due;
+}

@@ -1,0 +1,177 @@
+/* Files that are gone: their waiting jobs stop at once and are forgotten later, if nobody brings them back.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/intake_internal.h"
+#include "io/log.h"
+
+#define PAGE 256
+/* More than half of at least this many jobs at once is more likely an accident than a wish. */
+#define VANISH_MIN_JOBS 20
+/* A burst is over when nothing vanished for so long; a rename inside the spool shows as gone, then back. */
+#define VANISH_CALM_MS   300
+#define VANISH_WINDOW_MS 5000
+
+static int64_t unfinished_jobs(struct intake *in)
+{
+    struct store_counts c = {0};
+    if (!store_counts(in->o.store, &c))
+        return 0;
+    return c.waiting + c.deferred + c.held + c.in_flight + c.replied;
+}
+
+static int64_t drop_candidates(struct intake *in, int64_t file_id)
+{
+    size_t count = 0;
+    int64_t unfinished = 0;
+    struct job_row *jobs = store_file_jobs(in->o.store, file_id, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (jobs[i].state == JOB_WAITING || jobs[i].state == JOB_SENT)
+            unfinished++;
+        in->o.host.drop(in->o.host.arg, jobs[i].id);
+    }
+    job_rows_free(jobs, count);
+    return unfinished;
+}
+
+static void count_vanished(struct intake *in, int64_t jobs)
+{
+    int64_t now = clock_mono_ms();
+    if (jobs == 0)
+        return;
+    if (!in->vanish_gate && (in->vanish_last_ms == 0 || now - in->vanish_last_ms > VANISH_WINDOW_MS)) {
+        in->vanish_base = unfinished_jobs(in);
+        in->vanish_count = 0;
+    }
+    in->vanish_count += jobs;
+    in->vanish_last_ms = now;
+    intake_wake_at(in, now + VANISH_CALM_MS);
+}
+
+static void mark_missing(struct intake *in, const struct file_row *row)
+{
+    int64_t jobs = drop_candidates(in, row->id);
+    count_vanished(in, jobs);
+    store_files_missing(in->o.store, &row->id, 1, clock_unix_ms(), NULL, NULL);
+    if (jobs > 0)
+        log_line(LOG_INFO, row->path, "its file is gone: what was waiting will not be sent");
+}
+
+void intake_gone(struct intake *in, const char *job_path)
+{
+    struct file_row row = {0};
+    if (!store_file_by_path(in->o.store, job_path, &row))
+        return;
+    if (row.missing_ms == 0)
+        mark_missing(in, &row);
+    file_row_free(&row);
+}
+
+void intake_back(struct intake *in, const struct file_row *row)
+{
+    size_t count = 0;
+    struct job_row *jobs = store_file_jobs(in->o.store, row->id, &count);
+    for (size_t i = 0; i < count; i++)
+        if (jobs[i].state == JOB_WAITING && in->vanish_count > 0)
+            in->vanish_count--;
+    job_rows_free(jobs, count);
+    if (in->vanish_gate)
+        intake_wake_at(in, clock_mono_ms());
+}
+
+int64_t intake_judge_vanished(struct intake *in, int64_t now_ms)
+{
+    if (in->vanish_last_ms == 0)
+        return INT64_MAX;
+    if (now_ms - in->vanish_last_ms < VANISH_CALM_MS)
+        return in->vanish_last_ms + VANISH_CALM_MS;
+    bool many = in->vanish_base >= VANISH_MIN_JOBS && in->vanish_count * 2 > in->vanish_base;
+    if (many != in->vanish_gate) {
+        in->vanish_gate = many;
+        in->o.host.gate(
+            in->o.host.arg, GATE_VANISHED, many,
+            "more than half of the unfinished jobs vanished at once; put the files back, or accept it with: "
+            "flowspool resume");
+    }
+    return INT64_MAX;
+}
+
+void intake_accept_vanished(struct intake *in)
+{
+    in->vanish_count = in->vanish_base = 0;
+    in->vanish_last_ms = 0;
+    if (!in->vanish_gate)
+        return;
+    in->vanish_gate = false;
+    in->o.host.gate(in->o.host.arg, GATE_VANISHED, false, "");
+}
+
+static bool in_failed_dir(const struct intake *in, const char *path)
+{
+    for (size_t i = 0; i < in->nfailed_dirs; i++) {
+        size_t len = strlen(in->failed_dirs[i]);
+        if (len == 0 || (strncmp(path, in->failed_dirs[i], len) == 0 && path[len] == '/'))
+            return true;
+    }
+    return false;
+}
+
+static bool really_absent(struct intake *in, const char *job_path)
+{
+    char path[4096];
+    struct spool_stat st;
+    if (in_failed_dir(in, job_path))
+        return false;
+    return !intake_find_file(in, job_path, path, sizeof path, &st);
+}
+
+static bool on_its_way(struct intake *in, int64_t file_id)
+{
+    size_t count = 0;
+    bool busy = false;
+    struct job_row *jobs = store_file_jobs(in->o.store, file_id, &count);
+    for (size_t i = 0; i < count; i++) {
+        enum live_phase p = in->o.host.phase(in->o.host.arg, jobs[i].id);
+        busy = busy || p == LIVE_IN_FLIGHT || p == LIVE_PUBLISHING;
+    }
+    job_rows_free(jobs, count);
+    return busy;
+}
+
+static void forget_old(struct intake *in)
+{
+    if (in->vanish_gate)
+        return;
+    size_t count = 0;
+    int64_t before = clock_unix_ms() - in->o.config->forget_after_ms;
+    struct file_row *rows = store_files_missing_since(in->o.store, before, PAGE, &count);
+    for (size_t i = 0; i < count; i++)
+        if (really_absent(in, rows[i].path) && !on_its_way(in, rows[i].id))
+            store_files_forget(in->o.store, &rows[i].id, 1, NULL, NULL);
+    file_rows_free(rows, count);
+}
+
+/* Every row is visited, but only those that the scan did not list are looked for on the disk. */
+void intake_find_missing(struct intake *in)
+{
+    char *after = NULL;
+    for (;;) {
+        size_t count = 0;
+        struct file_row *rows = store_files_page(in->o.store, after, PAGE, &count);
+        free(after);
+        after = count > 0 ? strdup(rows[count - 1].path) : NULL;
+        for (size_t i = 0; i < count; i++) {
+            const struct file_row *row = &rows[i];
+            bool busy = pathmap_find(&in->writing, row->path) != NULL;
+            if (row->missing_ms == 0 && !busy && !intake_was_seen(in, row->id) &&
+                really_absent(in, row->path))
+                mark_missing(in, row);
+        }
+        file_rows_free(rows, count);
+        if (after == NULL)
+            break;
+    }
+    forget_old(in);
+}

@@ -1,0 +1,106 @@
+#include "daemon/live.h"
+
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+static int compare_ids(const void *a, const void *b)
+{
+    const struct live *x = a;
+    const struct live *y = b;
+    return (x->row.id > y->row.id) - (x->row.id < y->row.id);
+}
+
+struct live *live_add(struct live_table *t, struct engine *e, struct job_row *row)
+{
+    struct live *l = calloc(1, sizeof *l);
+    if (l == NULL) {
+        job_row_free(row);
+        return NULL;
+    }
+    l->engine = e;
+    l->row = *row;
+    memset(row, 0, sizeof *row);
+    if (tsearch(l, &t->by_id, compare_ids) == NULL) {
+        job_row_free(&l->row);
+        free(l);
+        return NULL;
+    }
+    l->prev = t->last;
+    if (t->last != NULL)
+        t->last->next = l;
+    else
+        t->first = l;
+    t->last = l;
+    t->count++;
+    t->steps[l->step]++;
+    return l;
+}
+
+struct live *live_find(const struct live_table *t, int64_t id)
+{
+    struct live key = {.row.id = id};
+    void *node = tfind(&key, (void *const *)&t->by_id, compare_ids);
+    return node == NULL ? NULL : *(struct live **)node;
+}
+
+void live_step_to(struct live_table *t, struct live *l, enum live_step step)
+{
+    t->steps[l->step]--;
+    l->step = step;
+    t->steps[step]++;
+}
+
+void live_clear_attempt(struct live *l)
+{
+    http_result_free(&l->reply);
+    memset(&l->reply, 0, sizeof l->reply);
+    l->ended = false;
+    if (l->mapped != NULL)
+        munmap(l->mapped, l->mapped_len);
+    l->mapped = NULL;
+    free(l->text);
+    free(l->kept_body);
+    l->text = l->kept_body = NULL;
+    free(l->owned_code);
+    free(l->owned_message);
+    l->owned_code = l->owned_message = NULL;
+}
+
+void live_remove(struct live_table *t, struct live *l)
+{
+    tdelete(l, &t->by_id, compare_ids);
+    if (l->prev != NULL)
+        l->prev->next = l->next;
+    else
+        t->first = l->next;
+    if (l->next != NULL)
+        l->next->prev = l->prev;
+    else
+        t->last = l->prev;
+    t->count--;
+    t->steps[l->step]--;
+    live_clear_attempt(l);
+    job_row_free(&l->row);
+    free(l);
+}
+
+void live_drop_candidates(struct live_table *t)
+{
+    for (struct live *l = t->first, *next; l != NULL; l = next) {
+        next = l->next;
+        if (l->step == STEP_CANDIDATE)
+            live_remove(t, l);
+    }
+}
+
+size_t live_busy(const struct live_table *t)
+{
+    return t->count - t->steps[STEP_CANDIDATE];
+}
+
+size_t live_in_flight(const struct live_table *t)
+{
+    return t->steps[STEP_INTENT] + t->steps[STEP_FLIGHT];
+}

@@ -1,0 +1,32 @@
+/* control - the operator's socket in state_dir: one JSON object per line, one reply per line.
+ *
+ * Server half for the daemon (on the libuv loop), client half (blocking) for the command. The socket is
+ * state_dir/control, mode 0600 (0660 with state_group); peer credentials are checked: root, the daemon's
+ * user, or a member of the group. Long paths go through /proc/self/fd of the opened directory (a socket path
+ * holds 107 bytes). Requests are bounded (64 KiB a line, 16 clients, 10 s idle).
+ */
+#ifndef FLOWSPOOL_IO_CONTROL_H
+#define FLOWSPOOL_IO_CONTROL_H
+
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/un.h>
+#include <uv.h>
+
+struct control;
+/* request: one line, NUL-terminated. Returns the malloc'd reply without newline (NULL: internal error). A
+ * handler that cannot answer at once is not needed. */
+typedef char *(*control_fn)(void *arg, const char *request);
+
+int control_open(struct control **out, uv_loop_t *loop, const char *state_dir,
+                 gid_t group /* (gid_t)-1: none */, control_fn fn, void *arg);
+void control_close(struct control *c);
+
+/* The socket's address through the opened directory, for both halves. */
+int control_address(int dir_fd, struct sockaddr_un *a);
+
+/* Client: sends one request, returns the malloc'd reply. NULL: *err is a negative errno (-ENOENT,
+ * -ECONNREFUSED: no daemon; -ETIMEDOUT: it does not answer). */
+char *control_call(const char *state_dir, const char *request, int timeout_ms, int *err);
+
+#endif

@@ -1,0 +1,30 @@
+/* log - lines for people or JSON lines for programs, on stderr. The only module that writes there.
+ *
+ * One line a call, written with one write(2). Text: "2026-11-23T22:00:00.123Z warn story.yaml: message".
+ * JSON: {"time":…,"level":…,"job":…,"message":…}. Names and far-side text are escaped (control bytes,
+ * bad UTF-8), so that a job's name cannot forge a line. Secrets never come here: the key has no accessor
+ * that prints. Called from the loop thread and from worker threads.
+ */
+#ifndef FLOWSPOOL_IO_LOG_H
+#define FLOWSPOOL_IO_LOG_H
+
+#include <stdbool.h>
+
+enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+
+/* What keeps to itself unless asked: one line per finished job is debug, per failed job warn. */
+void log_set(enum log_level max, bool json);
+enum log_level log_level(void);
+bool log_level_parse(const char *text, enum log_level *out); /* error, warn, info, debug */
+
+/* job: the job's path relative to the spool, or NULL. */
+void log_line(enum log_level level, const char *job, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* A line that was asked for (SIGUSR1, the last line of --once): printed whatever the level. */
+void log_summary(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* The progress line of --once on a terminal: redrawn in place; a log line pushes it down. NULL erases it. */
+void log_progress(const char *line);
+
+#endif

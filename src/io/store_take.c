@@ -1,0 +1,348 @@
+/* Writes of the intake: what one look at one file changes, and what becomes of files. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/clock.h"
+#include "io/store_internal.h"
+
+/* ---- one look at one file ---- */
+
+struct take_op {
+    struct op op;
+    struct store_take t;
+};
+
+/* The names of this take among other files' jobs: taken. */
+#define TAKE_CONFLICT (-2)
+
+/* Another row has this path: its file was moved over, or away with nobody telling yet. The row keeps its
+ * inode, so that it is found again should the file turn up elsewhere, and loses the path for one that no file
+ * can have. */
+static int displace(struct writer *w, const struct file_row *f)
+{
+    struct query q = query_on(&w->c, "SELECT id FROM files WHERE path = ? AND id <> ?");
+    query_name(&q, f->path);
+    query_int(&q, f->id);
+    int64_t other = query_row(&q) ? sqlite3_column_int64(q.stmt, 0) : 0;
+    int rc = query_end(&q);
+    if (rc != SQLITE_OK || other == 0)
+        return rc;
+    q = query_on(&w->c, "UPDATE files SET path = CAST(char(0) || id AS BLOB), missing_ms = ? WHERE id = ?");
+    query_int(&q, clock_unix_ms());
+    query_int(&q, other);
+    rc = query_run(&q);
+    if (rc != SQLITE_OK)
+        return rc;
+    q = query_on(&w->c, "UPDATE jobs SET blocked = blocked | 1 WHERE file_id = ?");
+    query_int(&q, other);
+    return query_run(&q);
+}
+
+static void bind_sig(struct query *q, const struct file_sig *sig)
+{
+    query_int(q, (int64_t)sig->dev);
+    query_int(q, (int64_t)sig->ino);
+    query_int(q, sig->btime_ns);
+    query_int(q, sig->size);
+    query_int(q, sig->mtime_ns);
+}
+
+static void bind_file(struct query *q, const struct file_row *f)
+{
+    query_name(q, f->path);
+    bind_sig(q, &f->sig);
+    query_text(q, f->job_sha256);
+    query_int(q, f->seen_ms);
+    query_int(q, f->state);
+    query_text(q, f->fault);
+    query_int(q, f->documents);
+    query_int(q, f->held);
+    query_int(q, f->uid);
+    query_int(q, f->gid);
+    query_int(q, f->mode);
+}
+
+static int insert_file(struct writer *w, const struct file_row *f, int64_t *id)
+{
+    struct query q =
+        query_on(&w->c, "INSERT INTO files(path, dev, ino, btime_ns, size, mtime_ns, job_sha256, seen_ms,"
+                        " state, fault, documents, held, uid, gid, mode, missing_ms)"
+                        " VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,0)");
+    bind_file(&q, f);
+    int rc = query_run(&q);
+    *id = sqlite3_last_insert_rowid(w->c.db);
+    return rc;
+}
+
+static int update_file(struct writer *w, const struct file_row *f)
+{
+    struct query q =
+        query_on(&w->c, "UPDATE files SET path = ?, dev = ?, ino = ?, btime_ns = ?, size = ?,"
+                        " mtime_ns = ?, job_sha256 = ?, seen_ms = ?, state = ?, fault = ?, documents = ?,"
+                        " held = ?, uid = ?, gid = ?, mode = ?, missing_ms = 0 WHERE id = ?");
+    bind_file(&q, f);
+    query_int(&q, f->id);
+    int rc = query_run(&q);
+    if (rc == SQLITE_OK && sqlite3_changes(w->c.db) != 1)
+        return writer_bug(w, "file %lld is not known", (long long)f->id);
+    return rc;
+}
+
+/* Path, hold and presence of a file are those of all its jobs. */
+static int update_jobs_of_file(struct writer *w, const struct file_row *f)
+{
+    struct query q = query_on(&w->c, "UPDATE jobs SET path = ?1, blocked = (blocked & ~3) | ?2"
+                                     " WHERE file_id = ?3 AND (path <> ?1 OR (blocked & 3) <> ?2)");
+    query_name(&q, f->path);
+    query_int(&q, f->held ? JOB_BLOCK_HOLD_FILE : 0);
+    query_int(&q, f->id);
+    return query_run(&q);
+}
+
+static int drop_jobs(struct writer *w, const struct store_take *t)
+{
+    int rc = SQLITE_OK;
+    for (size_t i = 0; i < t->ndrop && rc == SQLITE_OK; i++) {
+        struct query q = query_on(&w->c, "SELECT 1 FROM jobs WHERE id = ? AND " SQL_OPEN);
+        query_int(&q, t->drop[i]);
+        bool open = query_row(&q);
+        rc = query_end(&q);
+        if (rc == SQLITE_OK && open) /* its row is all that is known about a request that may be charged */
+            return writer_bug(w, "job %lld is on its way and cannot be dropped", (long long)t->drop[i]);
+        if (rc == SQLITE_OK)
+            rc = writer_delete_job(w, t->drop[i]);
+    }
+    return rc;
+}
+
+static int set_superseded(struct writer *w, int64_t job)
+{
+    struct query q = query_on(&w->c, "UPDATE jobs SET blocked = blocked | 8 WHERE id = ?");
+    query_int(&q, job);
+    return writer_change_job(w, &q, job, "known");
+}
+
+static int supersede_jobs(struct writer *w, const struct store_take *t)
+{
+    int rc = SQLITE_OK;
+    for (size_t i = 0; i < t->nsupersede && rc == SQLITE_OK; i++)
+        rc = set_superseded(w, t->supersede[i]);
+    /* Documents that trade places trade stems: until each has its new one, none holds any. */
+    for (size_t i = 0; i < t->njobs && t->njobs > 1 && rc == SQLITE_OK; i++)
+        if (t->jobs[i].what != TAKE_INSERT)
+            rc = set_superseded(w, t->jobs[i].id);
+    return rc;
+}
+
+/* Only a waiting job's body may change: an attempt fixes it, and what has an outcome needs none. */
+static int put_body(struct writer *w, int64_t job, const struct take_job *j)
+{
+    if (j->body == NULL)
+        return SQLITE_OK;
+    struct query q = query_on(&w->c, "INSERT OR REPLACE INTO bodies(job_id, body)"
+                                     " SELECT id, ?2 FROM jobs WHERE id = ?1 AND state = 0");
+    query_int(&q, job);
+    query_bytes(&q, j->body, j->body_len);
+    return query_run(&q);
+}
+
+static void bind_file_of_job(struct query *q, const struct file_row *f)
+{
+    query_text(q, f->job_sha256);
+    query_int(q, f->uid);
+    query_int(q, f->gid);
+    query_int(q, f->mode);
+}
+
+static void bind_schedule(struct query *q, const struct take_job *j)
+{
+    query_int(q, j->document);
+    query_name(q, j->stem);
+    query_text(q, j->doc_id);
+    query_int(q, j->priority);
+    query_int(q, j->not_before_ms);
+    query_int(q, j->expires_ms);
+    query_int(q, j->max_attempts);
+}
+
+static int insert_job(struct writer *w, const struct file_row *f, const struct take_job *j)
+{
+    if (j->state != JOB_WAITING && j->state != JOB_DONE && j->state != JOB_FAILED)
+        return writer_bug(w, "a new job cannot be %s", job_state_name(j->state));
+    struct query q = query_on(
+        &w->c, "INSERT INTO jobs(document, stem, doc_id, priority, not_before_ms, expires_ms, max_attempts,"
+               " job_sha256, uid, gid, mode, file_id, path, seen_ms, blocked, workflow, request_sha256, "
+               "state, due_ms,"
+               " queued_ms, code, message, endpoint, sandbox, after_job)"
+               " VALUES(?,?,?,?,?,?,?, ?,?,?,?, ?,?,?,?, ?,?,?,?, ?,?,?,?,?,?)");
+    bind_schedule(&q, j);
+    bind_file_of_job(&q, f);
+    query_int(&q, f->id);
+    query_name(&q, f->path);
+    query_int(&q, f->seen_ms);
+    query_int(&q, f->held ? JOB_BLOCK_HOLD_FILE : 0);
+    query_text(&q, j->workflow);
+    query_text(&q, j->request_sha256 != NULL ? j->request_sha256 : "");
+    query_int(&q, j->state);
+    query_int(&q, j->state == JOB_WAITING ? j->due_ms : 0);
+    query_int(&q, j->queued_ms != 0 ? j->queued_ms : f->seen_ms);
+    query_text(&q, j->code);
+    query_text(&q, j->message);
+    query_text(&q, j->endpoint);
+    query_int(&q, j->sandbox);
+    query_int(&q, j->after_job);
+    return query_run(&q);
+}
+
+/* A due time that stands for the old not_before follows the new one; a longer backoff stays. */
+static int refresh_job(struct writer *w, const struct file_row *f, const struct take_job *j)
+{
+    struct query q =
+        query_on(&w->c, "UPDATE jobs SET document = ?1, stem = ?2, doc_id = ?3, priority = ?4,"
+                        " due_ms = CASE WHEN state <> 0 OR not_before_ms = ?5 THEN due_ms"
+                        "  WHEN due_ms = 0 OR due_ms = not_before_ms THEN ?5 ELSE max(due_ms, ?5) END,"
+                        " not_before_ms = ?5, expires_ms = ?6, max_attempts = ?7, blocked = blocked & ~8,"
+                        " job_sha256 = iif(state < 3, ?8, job_sha256), uid = iif(state < 3, ?9, uid),"
+                        " gid = iif(state < 3, ?10, gid), mode = iif(state < 3, ?11, mode)"
+                        " WHERE id = ?12 AND file_id = ?13");
+    bind_schedule(&q, j);
+    bind_file_of_job(&q, f);
+    query_int(&q, j->id);
+    query_int(&q, f->id);
+    return writer_change_job(w, &q, j->id, "a job of this file");
+}
+
+static int rerun_job(struct writer *w, const struct file_row *f, const struct take_job *j)
+{
+    struct query q = query_on(
+        &w->c, "UPDATE jobs SET document = ?1, stem = ?2, doc_id = ?3, priority = ?4, not_before_ms = ?5,"
+               " expires_ms = ?6, max_attempts = ?7, job_sha256 = ?8, uid = ?9, gid = ?10, mode = ?11,"
+               " workflow = coalesce(?14, workflow), request_sha256 = coalesce(?15, request_sha256),"
+               " state = 0, due_ms = ?16, queued_ms = iif(?17 <> 0, ?17, queued_ms), after_job = ?18,"
+               " blocked = blocked & ~8, attempts = 0, rate_limited = 0, ambiguous = 0, started_ms = 0,"
+               " finished_ms = 0, duration_ms = -1, http_status = 0, code = NULL, message = NULL,"
+               " request_id = NULL, endpoint = NULL, sandbox = 0, outcome = NULL"
+               " WHERE id = ?12 AND file_id = ?13 AND state IN (0, 3, 4)");
+    bind_schedule(&q, j);
+    bind_file_of_job(&q, f);
+    query_int(&q, j->id);
+    query_int(&q, f->id);
+    query_text(&q, j->workflow);
+    query_text(&q, j->request_sha256);
+    query_int(&q, j->due_ms);
+    query_int(&q, j->queued_ms);
+    query_int(&q, j->after_job);
+    return writer_change_job(w, &q, j->id, "a job of this file that can run again");
+}
+
+static int restore_job(struct writer *w, const struct file_row *f, const struct take_job *j)
+{
+    struct query q =
+        query_on(&w->c, "UPDATE jobs SET document = ?, stem = ?, doc_id = ?, blocked = blocked & ~8"
+                        " WHERE id = ? AND file_id = ?");
+    query_int(&q, j->document);
+    query_name(&q, j->stem);
+    query_text(&q, j->doc_id);
+    query_int(&q, j->id);
+    query_int(&q, f->id);
+    return writer_change_job(w, &q, j->id, "a job of this file");
+}
+
+static int take_one_job(struct writer *w, const struct file_row *f, const struct take_job *j)
+{
+    int rc = WRITE_BUG;
+    int64_t id = j->id;
+    switch (j->what) {
+    case TAKE_INSERT:
+        rc = insert_job(w, f, j);
+        id = sqlite3_last_insert_rowid(w->c.db);
+        break;
+    case TAKE_REFRESH:
+        rc = refresh_job(w, f, j);
+        break;
+    case TAKE_RERUN:
+        rc = rerun_job(w, f, j);
+        break;
+    case TAKE_RESTORE:
+        rc = restore_job(w, f, j);
+        break;
+    }
+    if (rc == SQLITE_CONSTRAINT_UNIQUE) /* jobs_stem: the only such index a job's row is in */
+        return TAKE_CONFLICT;
+    return rc == SQLITE_OK ? put_body(w, id, j) : rc;
+}
+
+static int take_file(struct writer *w, const struct store_take *t)
+{
+    struct file_row f = t->file;
+    int rc = displace(w, &f);
+    if (rc == SQLITE_OK)
+        rc = drop_jobs(w, t);
+    if (rc == SQLITE_OK)
+        rc = supersede_jobs(w, t);
+    if (rc == SQLITE_OK && f.id == 0)
+        rc = insert_file(w, &f, &f.id);
+    else if (rc == SQLITE_OK && (rc = update_file(w, &f)) == SQLITE_OK)
+        rc = update_jobs_of_file(w, &f);
+    for (size_t i = 0; i < t->njobs && rc == SQLITE_OK; i++)
+        rc = take_one_job(w, &f, &t->jobs[i]);
+    return rc;
+}
+
+static int take_exec(struct writer *w, struct op *base)
+{
+    struct take_op *op = (struct take_op *)base;
+    int rc = connection_run(&w->c, "SAVEPOINT take");
+    if (rc == SQLITE_OK)
+        rc = take_file(w, &op->t);
+    if (rc == TAKE_CONFLICT) {
+        base->rc = STORE_CONFLICT;
+        rc = connection_run(&w->c, "ROLLBACK TO take");
+    }
+    return rc == SQLITE_OK ? connection_run(&w->c, "RELEASE take") : rc;
+}
+
+/* ---- the copy that is queued ---- */
+
+static size_t take_size(const struct store_take *t)
+{
+    size_t size =
+        sizeof(struct take_op) + t->njobs * sizeof *t->jobs + (t->ndrop + t->nsupersede) * sizeof *t->drop;
+    size += packed_size(t->file.path) + packed_size(t->file.fault);
+    for (size_t i = 0; i < t->njobs; i++) {
+        const struct take_job *j = &t->jobs[i];
+        size += packed_size(j->stem) + packed_size(j->doc_id) + packed_size(j->workflow);
+        size += packed_size(j->request_sha256) + packed_size(j->code) + packed_size(j->message);
+        size += packed_size(j->endpoint) + (j->body == NULL ? 0 : j->body_len);
+    }
+    return size;
+}
+
+static void pack_job(char **at, struct take_job *j)
+{
+    j->stem = pack_text(at, j->stem);
+    j->doc_id = pack_text(at, j->doc_id);
+    j->workflow = pack_text(at, j->workflow);
+    j->request_sha256 = pack_text(at, j->request_sha256);
+    j->code = pack_text(at, j->code);
+    j->message = pack_text(at, j->message);
+    j->endpoint = pack_text(at, j->endpoint);
+    j->body = pack_bytes(at, j->body, j->body_len);
+}
+
+void store_take(struct store *s, const struct store_take *t, store_done_fn done, void *arg)
+{
+    struct take_op *op = store_op(s, take_size(t), take_exec, done, arg);
+    if (op == NULL)
+        return;
+    char *at = (char *)(op + 1); /* what must be aligned comes first */
+    op->t = *t;
+    op->t.jobs = pack_bytes(&at, t->jobs, t->njobs * sizeof *t->jobs);
+    op->t.drop = pack_bytes(&at, t->drop, t->ndrop * sizeof *t->drop);
+    op->t.supersede = pack_bytes(&at, t->supersede, t->nsupersede * sizeof *t->supersede);
+    op->t.file.path = (char *)(uintptr_t)pack_text(&at, t->file.path);
+    op->t.file.fault = (char *)(uintptr_t)pack_text(&at, t->file.fault);
+    for (size_t i = 0; i < t->njobs; i++)
+        pack_job(&at, &op->t.jobs[i]);
+    store_submit(s, &op->op);
+}
