@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 
+#include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,7 +42,6 @@ int cli_misused(const char *command, const char *format, ...)
 
 int cli_common_option(struct cli *c, int option, const char *help)
 {
-    extern char *optarg;
     switch (option) {
     case 'c':
         c->config = optarg;

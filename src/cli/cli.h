@@ -1,7 +1,8 @@
 /* cli - what the subcommands of flowspool share: exit statuses, common options, where the state is.
  *
- * One file per subcommand; main.c has the table. Complaints go to stderr, answers to stdout. What is only read
- * comes from the store, so that it works while the daemon is busy, stuck or dead (ask.h is for the rest).
+ * One file per subcommand; main.c has the table. Complaints go to stderr, answers to stdout. What is only
+ * read comes from the store, so that it works while the daemon is busy, stuck or dead (ask.h is for the
+ * rest).
  */
 #ifndef FLOWSPOOL_CLI_CLI_H
 #define FLOWSPOOL_CLI_CLI_H
@@ -32,14 +33,19 @@ int cli_resume(struct cli *c, int argc, char **argv);
 
 /* ---- options ---- */
 
-enum cli_option { CLI_OPT_SPOOL = 256, CLI_OPT_HELP, CLI_OPT_VERSION, CLI_OPT_OWN /* the subcommand's first */ };
+enum cli_option {
+    CLI_OPT_SPOOL = 256,
+    CLI_OPT_HELP,
+    CLI_OPT_VERSION,
+    CLI_OPT_OWN /* the subcommand's first */
+};
 #define CLI_COMMON_OPTIONS                                                                                   \
     {"config", required_argument, NULL, 'c'}, {"spool", required_argument, NULL, CLI_OPT_SPOOL},             \
     {                                                                                                        \
         "help", no_argument, NULL, CLI_OPT_HELP                                                              \
     }
-/* Takes what getopt_long() returned: -1 when it was a common option, else the status to exit with (0: the help
- * was printed). */
+/* Takes what getopt_long() returned: -1 when it was a common option, else the status to exit with (0: the
+ * help was printed). */
 int cli_common_option(struct cli *c, int option, const char *help);
 
 /* ---- messages ---- */

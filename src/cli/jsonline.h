@@ -19,7 +19,7 @@ void json_end_line(struct json_line *j);
 void json_text(struct json_line *j, const char *name, const char *text); /* NULL: null; bytes that are not
                                                                             UTF-8 become U+FFFD */
 void json_int(struct json_line *j, const char *name, int64_t value);
-void json_known(struct json_line *j, const char *name, int64_t value); /* negative: null */
+void json_known(struct json_line *j, const char *name, int64_t value);     /* negative: null */
 void json_instant(struct json_line *j, const char *name, int64_t unix_ms); /* 0: null */
 void json_bool(struct json_line *j, const char *name, bool value);
 void json_raw(struct json_line *j, const char *name, const char *text); /* JSON as it is */

@@ -18,8 +18,8 @@ struct table_column {
 struct table;
 /* columns must outlive the table. NULL: no memory. */
 struct table *table_open(FILE *out, const struct table_column *columns, size_t count, size_t width);
-/* One cell a column, without control characters. colour: of the cell in the column `coloured`, or NULL. False:
- * no memory. */
+/* One cell a column, without control characters. colour: of the cell in the column `coloured`, or NULL.
+ * False: no memory. */
 bool table_row(struct table *t, const char *const cells[], size_t coloured, const char *colour);
 /* Prints what is kept back; the title too when there was no row. False: no memory. */
 bool table_close(struct table *t);

@@ -55,6 +55,23 @@ struct peer_connection {
     int fd, number;
 };
 
+/* The last request; valid until the next call. */
+static inline const char *peer_request(struct peer *p)
+{
+    static char copy[PEER_REQUEST];
+    (void)pthread_mutex_lock(&p->lock);
+    memcpy(copy, p->request, sizeof copy);
+    (void)pthread_mutex_unlock(&p->lock);
+    return copy;
+}
+
+static inline void peer_keep_request(struct peer *p, const char *text, size_t size)
+{
+    (void)pthread_mutex_lock(&p->lock);
+    memcpy(p->request, text, size);
+    (void)pthread_mutex_unlock(&p->lock);
+}
+
 /* Reads one request; false at its premature end. Up to the end of the headers with head_only. */
 static inline bool peer_read(struct peer *p, int fd, bool head_only)
 {
@@ -77,9 +94,7 @@ static inline bool peer_read(struct peer *p, int fd, bool head_only)
             want += strtoul(length + strlen("content-length:"), NULL, 10);
         }
     }
-    (void)pthread_mutex_lock(&p->lock);
-    memcpy(p->request, text, PEER_REQUEST);
-    (void)pthread_mutex_unlock(&p->lock);
+    peer_keep_request(p, text, PEER_REQUEST);
     atomic_fetch_add(&p->bodies, head_only ? 0 : 1);
     free(text);
     return true;
@@ -134,8 +149,8 @@ static inline void *peer_accept(void *arg)
         }
         struct peer_connection *c = malloc(sizeof *c);
         *c = (struct peer_connection){.peer = p, .fd = fd, .number = i};
+        atomic_fetch_add(&p->connections, 1); /* before its script can wake a test that counts */
         (void)pthread_create(&p->threads[i], NULL, peer_run_connection, c);
-        atomic_fetch_add(&p->connections, 1);
     }
     return NULL;
 }

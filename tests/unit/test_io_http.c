@@ -92,7 +92,7 @@ static void the_request_is_as_documented(void **state)
     client_send(&c, &a, body);
     client_wait(&c);
     (void)snprintf(text, sizeof text, expected, p->port, strlen(body), body);
-    assert_string_equal(p->request, text);
+    assert_string_equal(peer_request(p), text);
     assert_int_equal(a.r.end, ATTEMPT_REPLIED);
     assert_int_equal(a.r.http_status, 200);
     assert_int_equal(a.r.body_len, 2);
@@ -118,7 +118,7 @@ static void a_large_body_arrives_whole(void **state)
     }
     client_send(&c, &a, body);
     client_wait(&c);
-    assert_string_equal(strstr(p->request, "\r\n\r\n") + 4, body);
+    assert_string_equal(strstr(peer_request(p), "\r\n\r\n") + 4, body);
     http_result_free(&a.r);
     client_close(&c);
     peer_stop(p);

@@ -274,8 +274,8 @@ static void new_settings_are_for_new_requests(void **state)
     client_configure(&c);
     client_send(&c, &a[1], BODY);
     client_wait(&c);
-    assert_non_null(strstr(p->request, "Bearer " KEY "\r\n"));
-    assert_non_null(strstr(q->request, "Bearer second-key\r\n"));
+    assert_non_null(strstr(peer_request(p), "Bearer " KEY "\r\n"));
+    assert_non_null(strstr(peer_request(q), "Bearer second-key\r\n"));
     answer_free(a, 2);
     c.options.endpoint = "https://host/api/v1";
     assert_int_equal(http_configure(c.http, &c.options, message, sizeof message), -EINVAL);
@@ -320,7 +320,7 @@ static void serve_proxy(struct peer *p, int fd, int connection)
         }
         len += (size_t)n;
     }
-    memcpy(p->request, text, sizeof text);
+    peer_keep_request(p, text, sizeof text);
     peer_write(fd, p->script, p->script_len);
     if (strstr(p->script, " 200 ") != NULL) {
         serve_ok(p, fd, connection);
@@ -360,8 +360,8 @@ static void a_proxy_gets_a_tunnel_and_no_key(void **state)
             assert_non_null(strstr(a.r.error, cases[i].error));
         }
         if (cases[i].end == ATTEMPT_NOT_SENT) {
-            assert_memory_equal(p->request, "CONNECT 127.0.0.1:1 ", 20);
-            assert_null(strstr(p->request, "Bearer"));
+            assert_memory_equal(peer_request(p), "CONNECT 127.0.0.1:1 ", 20);
+            assert_null(strstr(peer_request(p), "Bearer"));
             assert_int_equal(a.r.http_status, 0);
         }
         assert_null(a.r.request_id);

@@ -212,6 +212,16 @@ static void a_second_failure_stops(void **state)
     assert_int_equal(count_temporaries(f), 0);
 }
 
+static void any_error_of_a_sync_counts(void **state)
+{
+    struct fixture *f = *state;
+    disk_fails_syncs(2, EROFS, 0, 0);
+    assert_int_equal(publish_text(f, "a", true, "R"), PUBLISH_SYNC_FAILED);
+    assert_int_equal(f->last.err, EROFS);
+    disk_fails_syncs(1, EROFS, 0, 0);
+    assert_int_equal(publish_text(f, "a", true, "R"), PUBLISH_OK);
+}
+
 static void directories_and_full_disks_at_the_sync(void **state)
 {
     struct fixture *f = *state;
@@ -324,6 +334,7 @@ int main(void)
         TEST(out_of_descriptors_is_tried_later),
         TEST(a_failed_sync_goes_to_a_new_file_once),
         TEST(a_second_failure_stops),
+        TEST(any_error_of_a_sync_counts),
         TEST(directories_and_full_disks_at_the_sync),
         TEST(an_outcome_is_the_job_owner_s),
         TEST(without_the_right_it_carries_the_directory_s_group),

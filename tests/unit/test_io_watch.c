@@ -359,34 +359,42 @@ static void a_missing_spool_cannot_be_watched(void **state)
     watch_close(NULL);
 }
 
-static void the_table_keeps_what_was_put(void **state)
+/* Descriptors that are stride apart: in sequence as the kernel gives them, or all with one home. */
+static void check_table(int stride)
 {
     struct watch_table t = {0};
     char path[32];
-    (void)state;
-    assert_null(watch_table_find(&t, 1));
-    for (int wd = 1; wd <= 500; wd++) {
-        snprintf(path, sizeof path, wd % 5 ? "a/%d" : "ab/%d", wd);
-        assert_int_equal(watch_table_put(&t, wd, path), 0);
+    assert_null(watch_table_find(&t, stride));
+    for (int i = 1; i <= 500; i++) {
+        snprintf(path, sizeof path, i % 5 ? "a/%d" : "ab/%d", i);
+        assert_int_equal(watch_table_put(&t, i * stride, path), 0);
     }
-    assert_int_equal(watch_table_put(&t, 500, "renamed"), 0);
-    for (int wd = 1; wd < 500; wd += 2)
-        watch_table_remove(&t, wd);
-    watch_table_remove(&t, 1);
+    assert_int_equal(watch_table_put(&t, 500 * stride, "renamed"), 0);
+    for (int i = 1; i < 500; i += 2)
+        watch_table_remove(&t, i * stride);
+    watch_table_remove(&t, stride);
     assert_int_equal(t.count, 250);
     int taken = 0;
     for (size_t from = 0; watch_table_take_below(&t, "a", &from) >= 0;)
         taken++;
     assert_int_equal(taken, 200); /* even, and no multiple of 5 */
-    for (int wd = 1; wd <= 500; wd++) {
-        snprintf(path, sizeof path, "ab/%d", wd);
-        const char *found = watch_table_find(&t, wd);
-        if (wd % 10 != 0)
+    for (int i = 1; i <= 500; i++) {
+        snprintf(path, sizeof path, "ab/%d", i);
+        const char *found = watch_table_find(&t, i * stride);
+        if (i % 10 != 0)
             assert_null(found);
-        else
-            assert_string_equal(found, wd == 500 ? "renamed" : path);
+        else if (!found || strcmp(found, i == 500 ? "renamed" : path) != 0)
+            fail_msg("stride %d: %d is %s", stride, i, found ? found : "lost");
     }
     watch_table_free(&t);
+}
+
+static void the_table_keeps_what_was_put(void **state)
+{
+    (void)state;
+    check_table(1);
+    check_table(3);
+    check_table(1 << 20);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

@@ -1,0 +1,88 @@
+#include "cli/jobwords.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/units.h"
+
+static const char *const names[SHOWN_COUNT] = {
+    [SHOWN_WAITING] = "waiting", [SHOWN_LATER] = "later",         [SHOWN_HELD] = "held",
+    [SHOWN_MISSING] = "missing", [SHOWN_IN_FLIGHT] = "in-flight", [SHOWN_DONE] = "done",
+    [SHOWN_FAILED] = "failed",   [SHOWN_REFUSED] = "refused",
+};
+
+enum shown_state shown_state(const struct job_row *r)
+{
+    switch (r->state) {
+    case JOB_SENT:
+    case JOB_REPLIED:
+        return SHOWN_IN_FLIGHT;
+    case JOB_DONE:
+        return SHOWN_DONE;
+    case JOB_FAILED:
+        return SHOWN_FAILED;
+    case JOB_WAITING:
+    case JOB_NSTATES:
+        break;
+    }
+    if ((r->blocked & JOB_BLOCK_MISSING) != 0)
+        return SHOWN_MISSING;
+    if (r->blocked != 0)
+        return SHOWN_HELD;
+    return r->due_ms != 0 ? SHOWN_LATER : SHOWN_WAITING;
+}
+
+const char *shown_name(enum shown_state s)
+{
+    return names[s];
+}
+
+bool shown_parse(const char *name, enum shown_state *out)
+{
+    for (size_t i = 0; i < SHOWN_COUNT; i++) {
+        if (strcmp(name, names[i]) != 0)
+            continue;
+        *out = (enum shown_state)i;
+        return true;
+    }
+    return false;
+}
+
+int shown_stored(enum shown_state s)
+{
+    switch (s) {
+    case SHOWN_DONE:
+        return JOB_DONE;
+    case SHOWN_FAILED:
+        return JOB_FAILED;
+    case SHOWN_WAITING:
+    case SHOWN_LATER:
+    case SHOWN_HELD:
+    case SHOWN_MISSING:
+        return JOB_WAITING;
+    default:
+        return -1; /* two stored states are in flight */
+    }
+}
+
+const char *shown_why(const struct job_row *r, int64_t now_ms, char *buf, size_t size)
+{
+    char wait[48];
+    switch (shown_state(r)) {
+    case SHOWN_LATER:
+        units_format_duration(r->due_ms - now_ms, wait, sizeof wait);
+        snprintf(buf, size, r->due_ms == r->not_before_ms ? "starts in %s" : "again in %s", wait);
+        return buf;
+    case SHOWN_HELD:
+        return (r->blocked & JOB_BLOCK_HOLD_FILE) != 0 ? "its file ends in .hold" : "held";
+    case SHOWN_MISSING:
+        return "its file is gone";
+    case SHOWN_FAILED:
+        snprintf(buf, size, "%s: %s", r->code != NULL ? r->code : "?", r->message != NULL ? r->message : "");
+        return buf;
+    case SHOWN_DONE:
+        return r->sandbox ? "from a sandbox" : "";
+    default:
+        return "";
+    }
+}

@@ -1,0 +1,34 @@
+/* overview - all that flowspool status knows, from the store and from the daemon, and its two forms. */
+#ifndef FLOWSPOOL_CLI_OVERVIEW_H
+#define FLOWSPOOL_CLI_OVERVIEW_H
+
+#include <stdio.h>
+
+#include "cli/ask.h"
+#include "core/status.h"
+#include "io/config.h"
+#include "io/store.h"
+
+struct overview {
+    const struct config *cfg;
+    int64_t now_ms; /* Unix */
+    /* the store's */
+    bool has_state; /* a daemon has run here */
+    struct store_counts counts;
+    bool paused, lost_state; /* closed by the operator, or until the operator looks: outlives restarts */
+    const char *account;     /* status with which the account refused work last, or NULL */
+    /* the daemon's: only with ASK_ANSWERED */
+    enum ask_rc daemon;
+    const char *reason;      /* why not */
+    const char *status_json; /* as it said it */
+    struct status status;
+};
+
+/* Milliseconds until the jobs that may run are done at this rate; -1: not known. */
+int64_t overview_left_ms(const struct overview *o);
+
+void overview_text(const struct overview *o, FILE *out, bool colours, size_t width);
+/* False: no memory. */
+bool overview_json(const struct overview *o, FILE *out);
+
+#endif

@@ -1,0 +1,57 @@
+/* The status for programs. Members are only ever added. */
+#include "cli/jsonline.h"
+#include "cli/overview.h"
+
+static const char *daemon_word(enum ask_rc rc)
+{
+    switch (rc) {
+    case ASK_ANSWERED:
+        return "running";
+    case ASK_NOBODY:
+        return "not_running";
+    case ASK_SILENT:
+        return "no_answer";
+    case ASK_REFUSED:
+        return "refused";
+    case ASK_FAILED:
+        break;
+    }
+    return "unknown";
+}
+
+static void jobs(struct json_line *j, const struct overview *o)
+{
+    const struct store_counts *c = &o->counts;
+    if (!o->has_state) {
+        json_raw(j, "jobs", "null");
+        return;
+    }
+    json_open(j, "jobs");
+    json_int(j, "waiting", c->waiting);
+    json_int(j, "later", c->deferred);
+    json_int(j, "held", c->held);
+    json_int(j, "missing", c->missing);
+    json_int(j, "in_flight", c->in_flight + c->replied);
+    json_int(j, "done", c->done);
+    json_int(j, "failed", c->failed);
+    json_int(j, "refused_files", c->refused);
+    json_int(j, "files", c->files);
+    json_instant(j, "oldest_waiting_at", c->oldest_waiting_ms);
+    json_close(j);
+}
+
+bool overview_json(const struct overview *o, FILE *out)
+{
+    struct json_line j = {.out = out};
+    json_open(&j, NULL);
+    json_text(&j, "spool", o->cfg->spool);
+    json_text(&j, "state_dir", o->cfg->state_dir);
+    json_text(&j, "daemon", daemon_word(o->daemon));
+    jobs(&j, o);
+    json_bool(&j, "paused", o->paused);
+    json_known(&j, "left_ms", overview_left_ms(o));
+    json_raw(&j, "live", o->daemon == ASK_ANSWERED ? o->status_json : "null");
+    json_close(&j);
+    json_end_line(&j);
+    return !j.failed;
+}
