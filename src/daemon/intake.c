@@ -68,6 +68,14 @@ static void tell_ignored(struct intake *in, const char *path, const char *note)
     log_line(LOG_WARN, path, "ignored: %s (said once a directory)", note);
 }
 
+/* The publisher's thread is at work during a scan: what it has just written aside is not a left-over. */
+static void sweep_left_over(const struct intake *in, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!publish_wrote(in->o.publish, slash == NULL ? path : slash + 1))
+        spool_sweep(in->o.spool, path);
+}
+
 static void on_item(void *arg, enum scan_item item, const char *path, const char *note, int err)
 {
     struct intake *in = arg;
@@ -89,7 +97,7 @@ static void on_item(void *arg, enum scan_item item, const char *path, const char
             log_line(LOG_WARN, path, "cannot be listed: %s", strerror(-err));
         return;
     case SCAN_TEMP:
-        spool_sweep(in->o.spool, path);
+        sweep_left_over(in, path);
         return;
     case SCAN_PAUSE:
         in->pause_seen = true;

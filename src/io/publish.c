@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/names.h"
 #include "io/beneath.h"
 #include "io/publish_internal.h"
 
@@ -321,7 +322,9 @@ int publish_open(struct publish **out, uv_loop_t *loop, int spool_fd, const char
     list_init(&p->finished);
     list_init(&p->submitted);
     p->batch.spool_fd = -1;
-    int err = open_resources(p, spool_fd, superseded_dir);
+    int err = temp_random(p->batch.tag, TEMP_TAG);
+    if (!err)
+        err = open_resources(p, spool_fd, superseded_dir);
     if (!err)
         err = start(p, loop);
     if (err) {
@@ -335,6 +338,12 @@ int publish_open(struct publish **out, uv_loop_t *loop, int spool_fd, const char
     }
     *out = p;
     return 0;
+}
+
+bool publish_wrote(const struct publish *p, const char *name)
+{
+    return name_classify(name) == NAME_OURS_TEMP &&
+           memcmp(name + TEMP_SIZE - 1 - TEMP_DIGITS, p->batch.tag, TEMP_TAG) == 0;
 }
 
 void publish_close(struct publish *p)

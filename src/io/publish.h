@@ -64,6 +64,10 @@ int publish_outcome(struct publish *p, const struct publish_task *t, publish_fn 
 int publish_renamed(struct publish *p, const char *from_stem, const char *from_superseded,
                     const char *to_stem, const char *job, size_t document, const char *request_sha256,
                     publish_fn done, void *arg) __attribute__((warn_unused_result));
+/* Whether a temporary of that name (without directories) is this publisher's: it may be about to be renamed.
+ * One that an earlier start left behind is taken for ours once in 238,328 times, and then swept by the next.
+ */
+bool publish_wrote(const struct publish *p, const char *name);
 size_t publish_queued(const struct publish *p); /* tasks not yet reported */
 /* Finishes what is queued, without calling done; texts must live until it returns. The loop must turn once
  * more to free the memory. NULL is allowed. */

@@ -62,7 +62,7 @@ static struct publish_dir *add_dir(struct batch *b, int fd, char *path, int *err
         return NULL;
     }
     struct publish_dir *dir = &b->dirs[b->ndirs++];
-    *dir = (struct publish_dir){.path = path, .fd = fd, .gid = st.st_gid};
+    *dir = (struct publish_dir){.path = path, .fd = fd, .tag = b->tag, .gid = st.st_gid};
     return dir;
 }
 

@@ -18,11 +18,14 @@ enum {
     DIRS_MAX = BATCH_MAX * 2 + 1, /* a target and a source each, and superseded_dir */
     SYNCS_MAX = BATCH_MAX * 2,    /* an outcome and a body each */
     TEMP_SIZE = sizeof ".flowspool.XXXXXX",
+    TEMP_DIGITS = 6,
+    TEMP_TAG = 3, /* the first of them say which start of the program wrote it */
 };
 
 struct publish_dir {
     char *path; /* relative to the spool; NULL: superseded_dir */
     int fd;
+    const char *tag; /* the batch's */
     gid_t gid;
     bool dirty; /* a name in it changed since it was last synced */
 };
@@ -72,6 +75,7 @@ struct sync_pool;
 struct batch {
     int spool_fd;
     const char *superseded_dir;
+    char tag[TEMP_TAG]; /* drawn at the start, then only read */
     struct sync_pool *pool;
     struct op *ops;
     struct publish_dir dirs[DIRS_MAX];
@@ -97,8 +101,9 @@ int piece_write(struct piece *p, const struct publish_dir *dir, const struct op 
  */
 void piece_start_sync(const struct piece *p);
 int piece_put(struct piece *p, struct publish_dir *dir);
-void piece_drop(struct piece *p, int dir);                   /* closes, and removes the temporary */
-int temp_create(int dir, mode_t mode, char name[TEMP_SIZE]); /* the descriptor */
+void piece_drop(struct piece *p, int dir); /* closes, and removes the temporary */
+int temp_create(int dir, const char tag[TEMP_TAG], mode_t mode, char name[TEMP_SIZE]); /* the descriptor */
+int temp_random(char *out, size_t count);
 int copy_all(int from, int to);
 bool same_content(int a, int b);
 int open_for_reading(int dir, const char *name);

@@ -80,13 +80,13 @@ static int fill_copy(int from, int to)
 }
 
 /* The names in superseded_dir are taken by this thread alone: a free one stays free. */
-static int keep_copy(int dir, const char *name, int kept_dir, const char *kept)
+static int keep_copy(int dir, const char *name, const struct publish_dir *to_dir, const char *kept)
 {
     char temp[TEMP_SIZE];
     int from = open_for_reading(dir, name);
     if (from < 0)
         return from;
-    int to = temp_create(kept_dir, 0600, temp);
+    int to = temp_create(to_dir->fd, to_dir->tag, 0600, temp);
     if (to < 0) {
         close(from);
         return to;
@@ -94,23 +94,24 @@ static int keep_copy(int dir, const char *name, int kept_dir, const char *kept)
     int err = fill_copy(from, to);
     close(from);
     close(to);
-    if (!err && renameat(kept_dir, temp, kept_dir, kept) != 0)
+    if (!err && renameat(to_dir->fd, temp, to_dir->fd, kept) != 0)
         err = -errno;
     if (err)
-        unlinkat(kept_dir, temp, 0);
+        unlinkat(to_dir->fd, temp, 0);
     return err;
 }
 
-static int keep_as(int dir, const char *name, const struct stat *st, int kept_dir, const char *kept)
+static int keep_as(int dir, const char *name, const struct stat *st, const struct publish_dir *to,
+                   const char *kept)
 {
-    int err = kept_before(dir, name, st, kept_dir, kept);
+    int err = kept_before(dir, name, st, to->fd, kept);
     if (err != -ENOENT)
         return err;
-    if (linkat(dir, name, kept_dir, kept, 0) == 0)
+    if (linkat(dir, name, to->fd, kept, 0) == 0)
         return 0;
     if (errno == EEXIST || errno == ENOENT)
         return -errno;
-    return keep_copy(dir, name, kept_dir, kept); /* another file system, or one without links */
+    return keep_copy(dir, name, to, kept); /* another file system, or one without links */
 }
 
 /* Puts the file into superseded_dir; moved (may be NULL) gets its name there. */
@@ -124,7 +125,7 @@ static int keep(struct batch *b, struct op *op, const char *name, const struct s
     char kept[NAME_SIZE];
     for (int n = 0; n < NAME_TRIES; n++) {
         kept_name(kept, op->stem, st, n, suffix);
-        err = keep_as(op->dir->fd, name, st, to->fd, kept);
+        err = keep_as(op->dir->fd, name, st, to, kept);
         if (err != -EEXIST)
             break;
     }

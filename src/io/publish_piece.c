@@ -15,7 +15,7 @@ enum {
     CHUNK = 16 * 1024,
 };
 
-static int random_suffix(char *out, size_t count)
+int temp_random(char *out, size_t count)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     uint64_t bits;
@@ -30,11 +30,13 @@ static int random_suffix(char *out, size_t count)
     return 0;
 }
 
-int temp_create(int dir, mode_t mode, char name[TEMP_SIZE])
+int temp_create(int dir, const char tag[TEMP_TAG], mode_t mode, char name[TEMP_SIZE])
 {
     char candidate[TEMP_SIZE] = ".flowspool.XXXXXX";
+    char *digits = candidate + TEMP_SIZE - 1 - TEMP_DIGITS;
+    memcpy(digits, tag, TEMP_TAG);
     for (int i = 0; i < TEMP_TRIES; i++) {
-        int err = random_suffix(candidate + TEMP_SIZE - 7, 6);
+        int err = temp_random(digits + TEMP_TAG, TEMP_DIGITS - TEMP_TAG);
         if (err)
             return err;
         int fd = openat(dir, candidate, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
@@ -197,7 +199,7 @@ static int write_content(const struct piece *p)
 
 int piece_write(struct piece *p, const struct publish_dir *dir, const struct op *owner)
 {
-    int fd = temp_create(dir->fd, mode_for(owner->mode, false), p->temp);
+    int fd = temp_create(dir->fd, dir->tag, mode_for(owner->mode, false), p->temp);
     if (fd < 0)
         return fd;
     p->fd = fd;
