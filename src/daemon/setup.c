@@ -237,10 +237,33 @@ static int load_settings(struct engine *e)
     return e->endpoint != NULL ? -1 : EXIT_BAD_USAGE;
 }
 
+/* What the edges alone can judge: the trust anchors, the group. */
+static int check_edges(struct engine *e)
+{
+    char message[512] = "";
+    uv_loop_t loop;
+    struct http_options http;
+    int rc = state_dir_check(&e->cfg, message, sizeof message);
+    if (rc < 0 && uv_loop_init(&loop) == 0) {
+        engine_fill_http_options(e, &http);
+        if (http_open(&e->http, &loop, &http, message, sizeof message) == 0)
+            http_close(e->http);
+        else
+            rc = EXIT_BAD_USAGE;
+        uv_run(&loop, UV_RUN_DEFAULT);
+        uv_loop_close(&loop);
+    }
+    if (rc >= 0)
+        log_line(LOG_ERROR, NULL, "%s", message);
+    return rc;
+}
+
 int engine_check_config(struct engine *e, const struct engine_options *o)
 {
     *e = (struct engine){.opt = *o};
     int rc = load_settings(e);
+    if (rc < 0)
+        rc = check_edges(e);
     config_free(&e->cfg);
     api_key_free(&e->key);
     free(e->endpoint);

@@ -104,6 +104,12 @@ static const char *network_kind(const char *path)
     return kind;
 }
 
+static int refuse_network(const char *path, const char *kind, char *message, size_t size)
+{
+    return refuse(NOT_USABLE, message, size,
+                  "state_dir %s is on %s; locks and syncs need a local disk: set state_dir to one", path, kind);
+}
+
 static int make_directories(const struct config *c, struct state_dir *s, char *message, size_t size)
 {
     bool shared = s->group != (gid_t)-1;
@@ -112,9 +118,7 @@ static int make_directories(const struct config *c, struct state_dir *s, char *m
         return refuse(NOT_USABLE, message, size, "state_dir %s: %s", s->path, strerror(-err));
     const char *kind = network_kind(s->path);
     if (kind != NULL)
-        return refuse(NOT_USABLE, message, size,
-                      "state_dir %s is on %s; locks and syncs need a local disk: set state_dir to one",
-                      s->path, kind);
+        return refuse_network(s->path, kind, message, size);
     if (shared && (chown(s->path, (uid_t)-1, s->group) != 0 || chmod(s->path, 0750) != 0))
         return refuse(NOT_USABLE, message, size, "state_dir %s: cannot be given to group %s: %s", s->path,
                       c->state_group, strerror(errno));
@@ -126,6 +130,14 @@ static int make_directories(const struct config *c, struct state_dir *s, char *m
     if (err != 0)
         return refuse(NOT_USABLE, message, size, "state_dir %s: %s", s->path, strerror(-err));
     return -1;
+}
+
+int state_dir_check(const struct config *c, char *message, size_t size)
+{
+    struct state_dir s = {.lock_fd = -1};
+    int rc = find_group(c, &s, message, size);
+    const char *kind = rc < 0 ? network_kind(c->state_dir) : NULL;
+    return kind != NULL ? refuse_network(c->state_dir, kind, message, size) : rc;
 }
 
 int state_dir_open(const struct config *c, struct state_dir *out, char *message, size_t size)

@@ -8,7 +8,7 @@ def test_a_backlog_is_done_while_the_first_scan_still_runs(spool, sandbox, once)
     left_over = [spool.path / f".flowspool.{c * 6}" for c in "aBx07"]
     for path in left_over:
         path.write_text("half an outc")
-    server = sandbox()
+    server = sandbox("--limiter", "none")
     status, d = once(server.url)
     assert status == 0, d.log
     assert len(list(spool.path.glob("*.result.json"))) == 1500

@@ -5,16 +5,16 @@ The sandbox is a process of its own, so what it counted as charged survives the 
 
 import json
 import random
-import signal
 import time
 
 import pytest
 
 from conftest import flowspool, wait_for
+from hostile_control import posts, script
 
 JOBS = 40
-HOLD = "retry: {on_ambiguous: hold}\nsettle: 0s\n"
-RETRY = "retry: {on_ambiguous: retry, max_ambiguous: 1, base: 10ms, cap: 20ms}\nsettle: 0s\n"
+HOLD = "retry: {on_ambiguous: hold}\n"
+RETRY = "retry: {on_ambiguous: retry, max_ambiguous: 1, base: 10ms, cap: 20ms}\n"
 
 
 def fill(spool, jobs=JOBS):
@@ -40,6 +40,12 @@ def outcome_of_each(spool, stems):
     assert set(spool.outcomes()) == expected
     assert [p.name for p in spool.path.iterdir() if p.name.startswith(".flowspool.")] == []
     return found
+
+
+def job(spool, name):
+    """What `flowspool list` knows of it."""
+    listed = flowspool(spool, "list", "--json", check=False).stdout.splitlines()
+    return next((j for j in map(json.loads, listed) if j["job"] == name), {})
 
 
 def kill_when(daemon, reached, what):
@@ -77,7 +83,6 @@ def test_nothing_is_bought_twice_with_hold(spool, sandbox, daemon, once, seed):
     finish(once, server.url, HOLD)
 
     buys = charged(server)
-    assert len(buys) == JOBS
     assert set(buys.values()) <= {0, 1}, buys
     outcomes = outcome_of_each(spool, stems)
     for stem, outcome in outcomes.items():
@@ -133,20 +138,20 @@ def test_killed_in_flight_is_ambiguous(spool, hostile, daemon, once):
     server = hostile("--default", "hold")
     spool.drop("a.yaml")
     d = daemon(server.url, config=HOLD)
-    wait_for(lambda: server.about and posts(server) == 1, "the request")
+    wait_for(lambda: posts(server) == 1, "the request")
     d.kill()
     status, _ = once(server.url, config=HOLD)
     assert status == 1
     error = spool.error("a")
     assert error["error"]["code"] == "ambiguous"
     assert error["error"]["retryable"] is True
-    assert (error["ambiguous"], error["attempts"], error["http_status"]) == (1, 0, None)
+    assert (error["ambiguous"], error["attempts"], error["error"]["http_status"]) == (1, 0, None)
     assert once(server.url, config=HOLD)[0] == 0
     (spool.path / "a.yaml").touch()
     assert once(server.url, config=HOLD)[0] == 0
     assert posts(server) == 1, "neither a start nor a touch may buy again what was perhaps charged"
 
-    script(server, {"*": "ok"})
+    script(server, all="ok")
     flowspool(spool, "retry", "a.yaml")
     assert once(server.url, config=HOLD)[0] == 0
     assert spool.result("a")["success"] is True
@@ -161,12 +166,11 @@ def test_killed_between_reply_and_outcome_buys_nothing(spool, sandbox, daemon, o
     obstacle.mkdir()
     spool.drop("a.yaml", inputs={"text": "paid for"})
     d = daemon(server.url, config=HOLD)
-    d.logged("a.yaml")
-    wait_for(lambda: "cannot be written" in d.log or "tried again every" in d.log, "the obstacle to be met")
+    d.logged("tried again every")
     d.kill()
     assert server.stats()["runs"] == 1
     d = daemon(server.url, config=HOLD)
-    wait_for(lambda: "tried again every" in d.log, "recovery to meet the obstacle")
+    d.logged("tried again every")
     d.kill()
     obstacle.rmdir()
     status, _ = once(server.url, config=HOLD)
@@ -176,19 +180,19 @@ def test_killed_between_reply_and_outcome_buys_nothing(spool, sandbox, daemon, o
     assert server.stats()["requests_total"] == 1
 
 
-def test_killed_during_a_backoff_keeps_its_attempts(spool, hostile, daemon, once):
+def test_killed_during_a_backoff_keeps_its_attempts(spool, hostile, daemon):
     server = hostile()
-    script(server, {"wf_echo": ["status:500", "status:500", "ok"]})
+    script(server, wf_echo=["status:500", "ok"])
     spool.drop("a.yaml")
     d = daemon(server.url, config="retry: {base: 1h, cap: 1h}\n")
-    d.logged("tried again later")
-    wait_for(lambda: waiting(spool) == 1, "the attempt's end to be stored")
+    wait_for(lambda: job(spool, "a.yaml").get("state") == "later", "the attempt's end to be stored")
     d.kill()
     spool.drop("b.yaml", workflow="wf_other")
-    d = daemon(server.url, config="retry: {base: 1ms, cap: 10ms}\n")
-    spool.outcome("b")
-    d.stop()
-    assert posts(server, "wf_echo") in (1, 2, 3)
+    d = daemon(server.url)
+    assert spool.outcome("b")["success"] is True
+    assert d.stop() == 0
+    assert (job(spool, "a.yaml")["attempts"], job(spool, "a.yaml")["state"]) == (1, "later")
+    assert posts(server, "wf_echo") == 1, "a start is no reason to try again sooner"
 
 
 def test_second_daemon_exits_4(spool, sandbox, daemon):
@@ -231,30 +235,3 @@ def test_what_a_killed_daemon_left_is_swept(spool, sandbox, once):
     assert once(server.url)[0] == 0
     assert not left.exists()
     assert spool.result("a")["success"] is True
-
-
-# --- helpers ---
-
-
-def posts(server, workflow=None):
-    stats = control(server, "GET", "/stats")
-    if workflow is None:
-        return stats["posts"]
-    return sum(stats["whole"].get(workflow, {}).values())
-
-
-def script(server, steps):
-    control(server, "PUT", "/script", steps)
-
-
-def control(server, method, path, body=None):
-    import urllib.request
-
-    url = f"http://127.0.0.1:{server.about['control_port']}{path}"
-    request = urllib.request.Request(url, method=method, data=None if body is None else json.dumps(body).encode())
-    with urllib.request.urlopen(request, timeout=10) as reply:
-        return json.loads(reply.read() or "null")
-
-
-def waiting(spool):
-    return json.loads(flowspool(spool, "status", "--json"))["jobs"]["waiting"]
