@@ -5,10 +5,23 @@
 
 #include "io/store_internal.h"
 
+/* The system's error behind a failed write. SQLite 3.40 does not note it when it is the write of a COMMIT
+ * that fails (sqlite3_system_errno() is then of an older failure, or 0); the file itself does. What SQLite
+ * writes outside checkpoints is the log. */
+static int write_error(struct connection *c)
+{
+    sqlite3_file *log = NULL;
+    int err = 0;
+    if (sqlite3_file_control(c->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) != SQLITE_OK || log == NULL ||
+        log->pMethods == NULL || log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &err) != SQLITE_OK)
+        return sqlite3_system_errno(c->db);
+    return err;
+}
+
 /* What failed must be read at once: the next call on the connection overwrites it. */
 static int note_failure(struct connection *c, int rc)
 {
-    c->system_error = sqlite3_system_errno(c->db);
+    c->system_error = rc == SQLITE_IOERR_WRITE ? write_error(c) : sqlite3_system_errno(c->db);
     snprintf(c->message, sizeof c->message, "%s", sqlite3_errmsg(c->db));
     return rc;
 }

@@ -26,6 +26,7 @@ static struct {
 struct faulty_file {
     sqlite3_file base;
     bool log;
+    int last_errno;
     sqlite3_file *real;
 };
 
@@ -61,10 +62,10 @@ static int ff_write(sqlite3_file *f, const void *from, int n, sqlite3_int64 at)
         case FAULT_FULL:
             return SQLITE_FULL;
         case FAULT_QUOTA:
-            errno = EDQUOT;
+            ((struct faulty_file *)f)->last_errno = EDQUOT;
             return SQLITE_IOERR_WRITE;
         case FAULT_IO:
-            errno = EIO;
+            ((struct faulty_file *)f)->last_errno = EIO;
             return SQLITE_IOERR_WRITE;
         default:
             break;
@@ -119,6 +120,10 @@ static int ff_reserved(sqlite3_file *f, int *out)
 
 static int ff_control(sqlite3_file *f, int op, void *arg)
 {
+    if (op == SQLITE_FCNTL_LAST_ERRNO) {
+        *(int *)arg = ((struct faulty_file *)f)->last_errno;
+        return SQLITE_OK;
+    }
     return real(f)->pMethods->xFileControl(real(f), op, arg);
 }
 
@@ -164,6 +169,7 @@ static int faulty_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, i
     (void)vfs;
     f->real = (sqlite3_file *)(f + 1);
     f->log = (flags & SQLITE_OPEN_WAL) != 0;
+    f->last_errno = 0;
     int rc = real_vfs->xOpen(real_vfs, name, f->real, flags, out_flags);
     f->base.pMethods = f->real->pMethods != NULL ? &faulty_methods : NULL;
     return rc;
@@ -230,13 +236,30 @@ static void write_log_pages(struct fixture *f, int jobs)
     }
 }
 
-/* Runs the loop until fn says yes; the alarm of the test is the bound. */
+static bool has_failed(struct fixture *f)
+{
+    return f->fatals > 0;
+}
+
+static void on_tick(uv_timer_t *tick)
+{
+    (void)tick;
+}
+
+/* Runs the loop until fn says yes; the alarm of the test is the bound. The timer also keeps the loop alive:
+ * an idle store does not, and what it reports would never be heard. */
 static void run_until(struct fixture *f, bool (*fn)(struct fixture *f))
 {
+    uv_timer_t tick;
+    assert_int_equal(uv_timer_init(&f->loop, &tick), 0);
     while (!fn(f)) {
-        uv_run(&f->loop, UV_RUN_NOWAIT);
-        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        assert_int_equal(uv_timer_start(&tick, on_tick, 1, 0), 0);
+        uv_run(&f->loop, UV_RUN_ONCE);
+        if (f->fatals != 0 && fn != has_failed)
+            fail_msg("fatal: %s", f->fatal);
     }
+    uv_close((uv_handle_t *)&tick, NULL);
+    uv_run(&f->loop, UV_RUN_NOWAIT);
 }
 
 static bool log_is_small(struct fixture *f)
@@ -279,11 +302,6 @@ static void space_is_given_back(void **state)
 }
 
 /* ---- a disk that fails ---- */
-
-static bool has_failed(struct fixture *f)
-{
-    return f->fatals > 0;
-}
 
 static void write_enough_for_a_checkpoint(struct fixture *f, const char *stem)
 {
