@@ -12,16 +12,37 @@
 static void on_busy(uv_idle_t *handle);
 static void on_wake(uv_timer_t *handle);
 
+static unsigned open_connections(const struct server *s)
+{
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+    return info ? info->num_connections : 0;
+}
+
+/* True when the library wants another turn at once. At the limit of connections it stops listening, and takes
+ * that up again at the start of the turn after the one in which a connection ended; no event announces that
+ * turn, and what waits in the backlog would wait for the idle time-out. */
+static bool turn(struct server *s, bool *has_timeout, MHD_UNSIGNED_LONG_LONG *timeout)
+{
+    bool full = open_connections(s) >= s->service->options->max_connections;
+    MHD_run(s->daemon);
+    *has_timeout = MHD_get_timeout(s->daemon, timeout) == MHD_YES;
+    if (full && open_connections(s) < s->service->options->max_connections) {
+        *has_timeout = true;
+        *timeout = 0;
+    }
+    return *has_timeout && *timeout == 0;
+}
+
 /* Lets the library work off what is there, and arranges to be called when there is more. */
 static void drive(struct server *s)
 {
     MHD_UNSIGNED_LONG_LONG timeout = 0;
-    bool has_timeout = true;
-    for (int turn = 0; turn < TURNS_MAX && has_timeout && timeout == 0; turn++) {
-        MHD_run(s->daemon);
-        has_timeout = MHD_get_timeout(s->daemon, &timeout) == MHD_YES;
+    bool has_timeout = false;
+    bool more = true;
+    for (int turns = 0; turns < TURNS_MAX && more; turns++) {
+        more = turn(s, &has_timeout, &timeout);
     }
-    if (has_timeout && timeout == 0) {
+    if (more) {
         uv_idle_start(&s->busy, on_busy);
         return;
     }
@@ -127,11 +148,10 @@ void server_stop(struct server *s)
 
 char *server_stats(const struct server *s, bool with_requests, size_t *len)
 {
-    const union MHD_DaemonInfo *info = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
     struct stats_context context = {
         .uptime_ms = (int64_t)(uv_now(s->loop) - s->started_ms),
         .credits = s->service->credits,
-        .open_connections = info ? info->num_connections : 0,
+        .open_connections = open_connections(s),
     };
     return stats_json(&s->service->stats, &context, with_requests, len);
 }

@@ -606,7 +606,7 @@ WRONG = [
 def test_wrong_usage(options):
     done = subprocess.run([PROGRAM, "--port", "0", *options], capture_output=True, text=True, timeout=30)
     assert done.returncode == 2 and done.stdout == ""
-    assert options[0].lstrip("-") in done.stderr or options[-1] in done.stderr
+    assert any(option.lstrip("-") in done.stderr for option in options)
 
 
 def test_a_fault_in_the_workflow_file_is_located(tmp_path):
@@ -650,13 +650,9 @@ def test_nonsense_on_the_wire(start):
                  b"POST /api/v1/run/wf_story HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{",
                  b"POST /api/v1/run/wf_story HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
                  b"POST /api/v1/run/%00%ff%2f HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"]:
-        sock = socket.create_connection((s.host, s.port))
-        sock.sendall(data)
-        sock.shutdown(socket.SHUT_WR)
-        with contextlib.suppress(ConnectionResetError):
-            while sock.recv(65536):
-                pass
-        sock.close()
+        with contextlib.suppress(ConnectionError), socket.create_connection((s.host, s.port)) as sock:
+            sock.sendall(data)
+            sock.shutdown(socket.SHUT_WR)
     assert s.run()[0] == 200
 
 
