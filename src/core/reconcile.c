@@ -28,7 +28,7 @@ static int rank_of(const struct known_job *k)
     if (has_result(k))
         return k->superseded ? 1 : 0;
     rank = 10 + by_state[k->state];
-    if (k->state == JOB_FAILED && k->ambiguous_failure)
+    if (k->state == JOB_FAILED && k->charged_failure)
         rank--;
     return k->superseded ? rank + 10 : rank;
 }
@@ -53,7 +53,7 @@ static enum reconcile_action action_for(const struct known_job *k, bool written)
     case JOB_DONE:
         return k->elsewhere ? RECONCILE_RERUN : RECONCILE_ALREADY;
     case JOB_FAILED:
-        return written && !k->ambiguous_failure ? RECONCILE_RERUN : RECONCILE_SETTLED;
+        return written && !k->charged_failure ? RECONCILE_RERUN : RECONCILE_SETTLED;
     default:
         return RECONCILE_KEEP;
     }

@@ -17,10 +17,10 @@ struct known_job {
     int64_t id;
     char request_sha256[DIGEST_HEX]; /* "" for the row of a refused file */
     enum job_state state;
-    bool ambiguous_failure; /* FAILED with code ambiguous */
-    bool superseded;        /* JOB_BLOCK_SUPERSEDED: kept for its result */
-    bool attempted;         /* the body is fixed */
-    bool elsewhere;         /* done by a sandbox at another endpoint: does not stop a run */
+    bool charged_failure; /* FAILED with a code that may have been charged for */
+    bool superseded;      /* JOB_BLOCK_SUPERSEDED: kept for its result */
+    bool attempted;       /* the body is fixed */
+    bool elsewhere;       /* done by a sandbox at another endpoint: does not stop a run */
 };
 
 enum reconcile_action {

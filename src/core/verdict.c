@@ -177,20 +177,35 @@ bool code_is_retryable(const char *code)
     return false;
 }
 
+const char *code_if_charged(const char *code)
+{
+    if (!code)
+        return NULL;
+    if (strcmp(code, CODE_AMBIGUOUS) == 0)
+        return CODE_AMBIGUOUS;
+    if (strcmp(code, CODE_INVALID_RESPONSE) == 0)
+        return CODE_INVALID_RESPONSE;
+    return strcmp(code, CODE_RESPONSE_TOO_LARGE) == 0 ? CODE_RESPONSE_TOO_LARGE : NULL;
+}
+
 /* ---- sentences ---- */
 
-/* "404: Workflow not found", "HTTP 404", or "no answer". */
+/* "404: Workflow not found", "HTTP 404", "connection reset", or "no answer". */
 static void describe_reply(int http_status, const char *server_message, char *buf, size_t size)
 {
     char words[300];
-    if (http_status == 0) {
-        snprintf(buf, size, "no answer");
-    } else if (!server_message || server_message[0] == '\0') {
-        snprintf(buf, size, "HTTP %d", http_status);
-    } else {
-        utf8_escape(server_message, strlen(server_message), words, sizeof words);
-        snprintf(buf, size, "%d: %s", http_status, words);
+    if (!server_message || server_message[0] == '\0') {
+        if (http_status == 0)
+            snprintf(buf, size, "no answer");
+        else
+            snprintf(buf, size, "HTTP %d", http_status);
+        return;
     }
+    utf8_escape(server_message, strlen(server_message), words, sizeof words);
+    if (http_status == 0)
+        snprintf(buf, size, "%s", words);
+    else
+        snprintf(buf, size, "%d: %s", http_status, words);
 }
 
 static bool is_plain_name(const char *name)

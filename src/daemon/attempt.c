@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/units.h"
 #include "daemon/engine.h"
 #include "io/log.h"
 
@@ -47,9 +48,9 @@ static void on_reply_stored(void *arg, enum store_rc rc)
     engine_wake(l->engine);
 }
 
-void attempt_ended(void *arg, struct http_result *r)
+void attempt_ended(void *live, struct http_result *r)
 {
-    struct live *l = arg;
+    struct live *l = live;
     struct engine *e = l->engine;
     l->reply = *r;
     memset(r, 0, sizeof *r);
@@ -169,6 +170,17 @@ static void lift_passed_probes(struct live *l, enum verdict v)
     }
 }
 
+static void tell_hold(const struct live *l, const struct hold *h, const char *what, const char *why)
+{
+    char every[32];
+    units_format_duration(l->engine->cfg.probe_ms, every, sizeof every);
+    if (h == &l->engine->account || h == &l->engine->endpoint_hold)
+        log_line(LOG_WARN, l->row.path, "%s: sending is held, one job probes every %s: %s", what, every, why);
+    else
+        log_line(LOG_WARN, l->row.path, "workflow %s: its jobs are held, one probes every %s: %s", what,
+                 every, why);
+}
+
 static void begin_hold(struct live *l, struct hold *h, enum hold_cause cause, const char *what,
                        const char *why)
 {
@@ -178,8 +190,7 @@ static void begin_hold(struct live *l, struct hold *h, enum hold_cause cause, co
     if (was)
         log_line(LOG_DEBUG, l->row.path, "%s still refuses: %s", what, why);
     else
-        log_line(LOG_WARN, l->row.path, "%s: sending is held, one job probes every %llds: %s", what,
-                 (long long)(e->cfg.probe_ms / 1000), why);
+        tell_hold(l, h, what, why);
 }
 
 static char *server_words(struct live *l)
@@ -232,7 +243,8 @@ static int64_t backoff_due(const struct live *l, int n)
 static void fail(struct live *l, enum verdict v, const struct json_object *object, bool keep_body)
 {
     char *words = object != NULL ? verdict_server_message(object) : NULL;
-    char *message = verdict_message(v, l->reply.http_status, l->row.workflow, words, l->row.path);
+    const char *reason = words != NULL ? words : l->reply.error;
+    char *message = verdict_message(v, l->reply.http_status, l->row.workflow, reason, l->row.path);
     deliver_error(l, verdict_code(v, l->reply.http_status, object),
                   message != NULL ? message : "out of memory while saying why", keep_body, verdict_name(v));
     free(message);
@@ -268,6 +280,7 @@ static void workflow_not_found(struct live *l, const struct json_object *object)
         w->fail_cause = HOLD_NONE;
     }
     l->probe_workflow = false;
+    l->end.attempts++;
     fail(l, VERDICT_WORKFLOW_NOT_FOUND, object, false);
 }
 
@@ -424,6 +437,7 @@ void attempt_crashed(struct live *l)
 {
     l->attempt = l->row.sends;
     l->reply.end = ATTEMPT_CRASHED;
+    l->reply.duration_ms = -1; /* nobody saw its end */
     snprintf(l->reply.error, sizeof l->reply.error, "the daemon stopped while it was in flight");
     deliver_begin_end(l);
     ambiguous(l, "crashed");

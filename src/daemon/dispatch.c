@@ -101,7 +101,8 @@ static void withdraw(struct live *l)
 static bool stopped_meanwhile(const struct live *l)
 {
     const struct engine *e = l->engine;
-    if (e->gates != 0 || l->superseded)
+    /* The gate of max_jobs counted this job when it closed. */
+    if ((e->gates & ~(unsigned)GATE_MAX_JOBS) != 0 || l->superseded)
         return true;
     if (hold_active(&e->account) && !l->probe_account)
         return true;
@@ -183,13 +184,13 @@ static void fail_unsent(struct live *l, enum hold_cause cause)
     deliver_begin_end(l);
     if (cause == HOLD_UNREACHABLE)
         deliver_error(l, CODE_UNREACHABLE,
-                      "the endpoint stayed out of reach for give_up_after; nothing was sent; "
-                      "when it is back, run: flowspool retry",
+                      "the endpoint stayed out of reach for retry.give_up_after; nothing was sent; "
+                      "when it is back, run: flowspool retry --failed --code " CODE_UNREACHABLE,
                       false, "given_up");
     else if (cause == HOLD_SERVER_ERRORS)
         deliver_error(l, CODE_SERVER_ERROR,
-                      "the service failed every run for give_up_after; when it works again, run: "
-                      "flowspool retry",
+                      "the service failed every run for retry.give_up_after; when it works again, run: "
+                      "flowspool retry --failed --code " CODE_SERVER_ERROR,
                       false, "given_up");
     else {
         message = verdict_message(VERDICT_WORKFLOW_NOT_FOUND, 404, l->row.workflow, NULL, l->row.path);
@@ -211,7 +212,7 @@ static void give_up(struct engine *e, int64_t now_ms)
     if (outlasted(e, &e->endpoint_hold, now_ms)) {
         e->give_up_cause = e->endpoint_hold.cause;
         e->give_up_until_ms = now_ms + GIVE_UP_FOR_MS;
-        log_line(LOG_ERROR, NULL, "the endpoint hold outlasted give_up_after: its jobs fail");
+        log_line(LOG_ERROR, NULL, "the endpoint hold outlasted retry.give_up_after: its jobs fail");
         hold_lift(&e->endpoint_hold);
     }
     for (size_t i = 0; i < e->workflows.count; i++) {
@@ -220,7 +221,8 @@ static void give_up(struct engine *e, int64_t now_ms)
             continue;
         w->fail_cause = w->hold.cause == HOLD_NOT_FOUND ? HOLD_NONE : w->hold.cause;
         w->not_found_until_ms = now_ms + GIVE_UP_FOR_MS;
-        log_line(LOG_ERROR, NULL, "the hold of %s outlasted give_up_after: its jobs fail", w->workflow);
+        log_line(LOG_ERROR, NULL, "the hold of workflow %s outlasted retry.give_up_after: its jobs fail",
+                 w->workflow);
         hold_lift(&w->hold);
         e->reload = true;
     }

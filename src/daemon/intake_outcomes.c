@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/outcome.h"
+#include "core/verdict.h"
 #include "daemon/intake_internal.h"
 #include "io/log.h"
 
@@ -49,9 +50,9 @@ void intake_adopt_beside(struct intake *in, const struct look *k, const char *st
     outcome_summary_free(&s);
     s = (struct outcome_summary){0};
     if (t->state == JOB_WAITING && read_beside(in, stem, ".error.json", &s) && !s.success &&
-        strcmp(s.code, CODE_AMBIGUOUS) == 0 && stops_run(in, &s, t->request_sha256)) {
+        code_if_charged(s.code) != NULL && stops_run(in, &s, t->request_sha256)) {
         t->state = JOB_FAILED;
-        t->code = CODE_AMBIGUOUS;
+        t->code = code_if_charged(s.code);
         t->message = "its outcome beside the job file says that it may have been charged";
     }
     outcome_summary_free(&s);

@@ -7,6 +7,7 @@
 
 #include "core/names.h"
 #include "core/reconcile.h"
+#include "core/verdict.h"
 #include "daemon/intake_internal.h"
 #include "io/log.h"
 
@@ -223,8 +224,7 @@ static bool describe_known(struct intake *in, const struct look *k, const struct
         known[i] = (struct known_job){
             .id = r->id,
             .state = phase == LIVE_IN_FLIGHT ? JOB_SENT : r->state,
-            .ambiguous_failure =
-                r->code != NULL && strcmp(r->code, CODE_AMBIGUOUS) == 0 && k->retry_job != r->id,
+            .charged_failure = code_if_charged(r->code) != NULL && k->retry_job != r->id,
             .superseded = (r->blocked & JOB_BLOCK_SUPERSEDED) != 0,
             .attempted = r->sends > 0,
             .elsewhere = is_elsewhere(in, r) || (k->force_result && k->retry_job == r->id),
@@ -311,7 +311,7 @@ static void fill_job(struct intake *in, const struct look *k, struct take_plan *
     case RECONCILE_SETTLED:
         t->what = TAKE_RESTORE;
         p->failed = !intake_move_outcome(in, k, row, t) || p->failed;
-        if (k->written && row->code != NULL && strcmp(row->code, CODE_AMBIGUOUS) == 0)
+        if (k->written && code_if_charged(row->code) != NULL)
             log_line(LOG_WARN, k->job_path, "it may have been charged: only flowspool retry sends it again");
         return;
     case RECONCILE_RERUN:

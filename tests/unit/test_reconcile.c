@@ -40,7 +40,7 @@ static const struct single singles[] = {
      LEFTOVER_SUPERSEDE},
     {"failed", {.state = JOB_FAILED}, RECONCILE_SETTLED, RECONCILE_RERUN, LEFTOVER_SUPERSEDE},
     {"ambiguous",
-     {.state = JOB_FAILED, .ambiguous_failure = true},
+     {.state = JOB_FAILED, .charged_failure = true},
      RECONCILE_SETTLED,
      RECONCILE_SETTLED,
      LEFTOVER_SUPERSEDE},
@@ -75,7 +75,7 @@ static const struct single singles[] = {
      RECONCILE_RERUN,
      LEFTOVER_NONE},
     {"superseded, ambiguous",
-     {.state = JOB_FAILED, .superseded = true, .ambiguous_failure = true},
+     {.state = JOB_FAILED, .superseded = true, .charged_failure = true},
      RECONCILE_SETTLED,
      RECONCILE_SETTLED,
      LEFTOVER_NONE},
@@ -146,7 +146,7 @@ static void test_which_row_wins(void **state)
     static const struct known_job replied = {.state = JOB_REPLIED};
     static const struct known_job sent = {.state = JOB_SENT};
     static const struct known_job waiting = {.state = JOB_WAITING};
-    static const struct known_job ambiguous = {.state = JOB_FAILED, .ambiguous_failure = true};
+    static const struct known_job ambiguous = {.state = JOB_FAILED, .charged_failure = true};
     static const struct known_job failed = {.state = JOB_FAILED};
     static const struct known_job sandbox = {.state = JOB_DONE, .elsewhere = true};
     static const struct known_job sent_history = {.state = JOB_SENT, .superseded = true};

@@ -303,6 +303,19 @@ static void test_retryable(void **state)
         assert_int_equal(code_is_retryable(codes[i].code), codes[i].retryable);
 }
 
+static void test_what_may_be_charged(void **state)
+{
+    static const char *const charged[] = {CODE_AMBIGUOUS, CODE_INVALID_RESPONSE, CODE_RESPONSE_TOO_LARGE};
+    static const char *const free_of_charge[] = {CODE_SERVER_ERROR, CODE_REJECTED,    CODE_UNREACHABLE,
+                                                 CODE_EXPIRED,      CODE_INVALID_JOB, "of a newer version"};
+    (void)state;
+    for (size_t i = 0; i < sizeof charged / sizeof charged[0]; i++)
+        assert_string_equal(code_if_charged(charged[i]), charged[i]);
+    for (size_t i = 0; i < sizeof free_of_charge / sizeof free_of_charge[0]; i++)
+        assert_null(code_if_charged(free_of_charge[i]));
+    assert_null(code_if_charged(NULL));
+}
+
 static void assert_contains(const char *text, const char *part)
 {
     if (!text || !strstr(text, part))
@@ -325,6 +338,11 @@ static void test_messages(void **state)
          "a.yaml",
          {"(401: Unauthorized)", "key", "flowspool resume"}},
         {VERDICT_ACCOUNT_REFUSED, 402, NULL, "a.yaml", {"(HTTP 402)", "credits", "flowspool resume"}},
+        {VERDICT_AMBIGUOUS,
+         0,
+         "connection reset",
+         "a.yaml",
+         {"(connection reset)", "flowspool retry a.yaml"}},
         {VERDICT_ENDPOINT_AWAY, 0, NULL, "a.yaml", {"(no answer)", "network", "flowspool retry a.yaml"}},
         {VERDICT_ENDPOINT_AWAY, 503, NULL, "a.yaml", {"(HTTP 503)"}},
         {VERDICT_REJECTED, 400, "no story", "a.yaml", {"refused", "(400: no story)", "correct", "written"}},
@@ -415,6 +433,7 @@ int main(void)
         cmocka_unit_test(test_service_json),
         cmocka_unit_test(test_codes_and_names),
         cmocka_unit_test(test_retryable),
+        cmocka_unit_test(test_what_may_be_charged),
         cmocka_unit_test(test_messages),
         cmocka_unit_test(test_hostile_messages),
     };
