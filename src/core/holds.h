@@ -78,6 +78,7 @@ struct workflow_hold {
     int64_t not_found_until_ms; /* jobs fail without a request until then; 0: no */
     enum hold_cause fail_cause; /* why they fail: HOLD_NONE means that it was not found */
     int64_t touched_ms;
+    int64_t asked_for_ms; /* the probe time for which its jobs were looked for; the engine's */
 };
 struct workflow_holds {
     struct workflow_hold *items; /* sorted by name */

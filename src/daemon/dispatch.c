@@ -304,13 +304,20 @@ static int64_t holds_next(const struct engine *e, int64_t now_ms)
     return at;
 }
 
-static int64_t workflows_next_probe(const struct engine *e, int64_t now_ms)
+/* The next time that a workflow may be probed. The window passed over the jobs of a held workflow: once its
+ * time has come, the store is asked for them again, once a probe. */
+static int64_t workflows_next_probe(struct engine *e, int64_t now_ms)
 {
     int64_t at = INT64_MAX;
     for (size_t i = 0; i < e->workflows.count; i++) {
-        int64_t probe = hold_next_probe(&e->workflows.items[i].hold);
-        if (probe > now_ms)
+        struct workflow_hold *w = &e->workflows.items[i];
+        int64_t probe = hold_next_probe(&w->hold);
+        if (probe > now_ms) {
             at = earliest(at, probe);
+        } else if (w->asked_for_ms != probe) {
+            w->asked_for_ms = probe;
+            e->reload = true;
+        }
     }
     return at;
 }
