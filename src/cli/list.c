@@ -68,11 +68,9 @@ static const char *colour_of(const struct list *l, enum shown_state s)
 static void row(struct list *l, const char *path, int document, enum shown_state state, const char *workflow,
                 const char *tries, const char *why)
 {
-    char job[1024], number[24] = "", what[1024], id[512];
-    utf8_escape(path, strlen(path), job, sizeof job - sizeof number);
-    if (document > 0)
-        snprintf(number, sizeof number, " #%d", document);
-    strcat(job, number);
+    char name[1000], job[1024], what[1024], id[512];
+    utf8_escape(path, strlen(path), name, sizeof name);
+    snprintf(job, sizeof job, document > 0 ? "%s #%d" : "%s", name, document);
     utf8_escape(why, strlen(why), what, sizeof what);
     utf8_escape(workflow, strlen(workflow), id, sizeof id);
     const char *const cells[COLUMNS] = {job, shown_name(state), id, tries, what};

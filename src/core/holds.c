@@ -224,7 +224,7 @@ struct workflow_hold *workflow_hold_get(struct workflow_holds *w, const char *wo
         i = lower_bound(w, workflow);
         memmove(&w->items[i + 1], &w->items[i], (w->count - i) * sizeof w->items[0]);
         memset(&w->items[i], 0, sizeof w->items[0]);
-        strcpy(w->items[i].workflow, workflow);
+        memcpy(w->items[i].workflow, workflow, strlen(workflow) + 1);
         w->count++;
     }
     w->items[i].touched_ms = now_ms;

@@ -160,7 +160,7 @@ enum step { STEP_BAD, STEP_VALUE, STEP_AFTER };
 static bool in_object(const struct nest *n)
 {
     size_t i = n->depth - 1;
-    return (n->objects[i / 8] >> (i % 8)) & 1u;
+    return ((unsigned)n->objects[i / 8] >> (i % 8)) & 1u;
 }
 
 static bool push(struct nest *n, bool object)
@@ -220,9 +220,7 @@ static enum step after_value(struct scanner *s, struct nest *n)
 
 static bool scan_value(struct scanner *s, size_t max_depth)
 {
-    struct nest n;
-    n.depth = 0;
-    n.max = max_depth;
+    struct nest n = {.max = max_depth};
     enum step step = STEP_VALUE;
     for (;;) {
         if (step == STEP_VALUE)

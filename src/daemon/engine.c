@@ -15,6 +15,10 @@
 #define DISK_CHECK_MS          1000
 #define EXPIRED_BATCH          64
 #define PROGRESS_MS            500
+/* What changes a barred job is queued by now; where it meets a conflict, a second write follows it. */
+#define BAR_WRITES 2
+/* What lies in the spool at the start is put in order before the first request, if that is done by then. */
+#define FIRST_LOOK_MS 250
 
 static int64_t earliest(int64_t a, int64_t b)
 {
@@ -67,7 +71,7 @@ void engine_drain(struct engine *e)
                  "stopping at once: %zu in flight may have been charged and count as ambiguous",
                  live_in_flight(&e->live));
         e->abandoned = true;
-        engine_stop(e, EXIT_OK);
+        engine_stop(e, e->opt.once ? EXIT_GIVEN_UP : EXIT_OK);
         return;
     }
     e->draining = true;
@@ -158,6 +162,28 @@ static void on_promoted(void *arg, enum store_rc rc)
     engine_wake(e);
 }
 
+static void on_bar_write(void *arg, enum store_rc rc)
+{
+    struct engine *e = arg;
+    (void)rc;
+    if (--e->bar_writes > 0) {
+        store_set(e->store, "bar", NULL, on_bar_write, e);
+        return;
+    }
+    live_unbar(&e->live);
+    e->reload = e->schedule_stale = true;
+    engine_wake(e);
+}
+
+/* The store's writes are in order: when one that is queued now is durable, so is all that was before it. */
+static void end_bars(struct engine *e)
+{
+    if (!live_bar_round(&e->live))
+        return;
+    e->bar_writes = BAR_WRITES;
+    store_set(e->store, "bar", NULL, on_bar_write, e);
+}
+
 static void refresh_schedule(struct engine *e, int64_t unix_ms)
 {
     if (e->schedule_stale) {
@@ -206,12 +232,25 @@ static bool writing(const struct engine *e)
            publish_queued(e->publish) > 0;
 }
 
+static int finished_status(const struct engine *e)
+{
+    return e->run.failed + e->run.refused > 0 ? EXIT_JOBS_FAILED : EXIT_OK;
+}
+
+/* How a drain of --once ended: that jobs are left goes before that some failed. A file that was not yet
+ * looked at may be a job. */
+static int drained_status(const struct engine *e)
+{
+    struct store_counts c = {0};
+    bool left = !intake_idle(e->intake) || !store_counts(e->store, &c) ||
+                c.waiting + c.deferred + c.replied + c.in_flight > 0;
+    return left ? EXIT_GIVEN_UP : finished_status(e);
+}
+
 static void finish_drain(struct engine *e, int64_t now_ms)
 {
     if (!writing(e)) {
-        struct store_counts c = {0};
-        bool left = e->opt.once && store_counts(e->store, &c) && c.waiting + c.deferred + c.replied > 0;
-        engine_stop(e, left ? EXIT_GIVEN_UP : EXIT_OK);
+        engine_stop(e, e->opt.once ? drained_status(e) : EXIT_OK);
         return;
     }
     if (now_ms < e->drain_until_ms)
@@ -230,11 +269,6 @@ static int64_t oldest_hold_ms(const struct engine *e)
         if (hold_active(&e->workflows.items[i].hold))
             since = earliest(since, e->workflows.items[i].hold.since_ms);
     return since;
-}
-
-static int finished_status(const struct engine *e)
-{
-    return e->run.failed + e->run.refused > 0 ? EXIT_JOBS_FAILED : EXIT_OK;
 }
 
 /* With --once and nothing on its way: is there anything left that this run should wait for? */
@@ -295,6 +329,13 @@ static int64_t next_parked(const struct engine *e)
     return at;
 }
 
+/* The start's first look at the spool is not over, or not yet stored. */
+static bool first_look(const struct engine *e, int64_t now_ms)
+{
+    return now_ms - e->started_ms < FIRST_LOOK_MS &&
+           (!intake_scanned(e->intake) || store_queued(e->store) > 0);
+}
+
 static int64_t next_wake(struct engine *e, int64_t admit_ms, int64_t now_ms, int64_t unix_ms)
 {
     int64_t at = earliest(admit_ms, next_parked(e));
@@ -322,13 +363,16 @@ static void step(struct engine *e)
     int64_t now = clock_mono_ms();
     int64_t unix_ms = clock_unix_ms();
     follow_wall_clock(e, now, unix_ms);
+    end_bars(e);
     recovery_step(e);
     engine_check_key(e, now);
     refresh_schedule(e, unix_ms);
     fail_expired(e, unix_ms);
     deliver_retry_parked(e, now);
     int64_t admit_ms = INT64_MAX;
-    if (!e->recovering && !e->draining) {
+    if (first_look(e, now)) {
+        admit_ms = e->started_ms + FIRST_LOOK_MS;
+    } else if (!e->recovering && !e->draining) {
         dispatch_fill(e, now);
         check_disk(e, now);
         admit_ms = dispatch_admit(e, now);

@@ -61,13 +61,17 @@ struct totals { /* of this run */
 
 #define RATE_SLOTS 60
 
+/* http_endpoint_fault() refuses a longer one. */
+#define ENDPOINT_SIZE 2048
+
 struct engine {
     struct engine_options opt;
     uv_loop_t *loop;
     struct config cfg;
     struct api_key key;
     uint64_t key_signature;
-    char *endpoint; /* normalised: as in outcomes */
+    char endpoint[ENDPOINT_SIZE]; /* normalised: as in outcomes; others hold its address, which must outlive a
+                                   * reload */
     struct state_dir state;
     const char *state_dir, *replies_dir, *superseded_dir; /* in state */
     char boot_id[40];
@@ -98,6 +102,7 @@ struct engine {
     int64_t reload_at_ms; /* not before */
     bool more_ready;      /* the store may hold ready jobs that are not in the window */
     bool promoting;       /* a store_promote is under way */
+    int bar_writes;       /* how many more writes must be durable before this round of barred jobs ends */
     int64_t next_due_unix_ms, next_expiry_unix_ms; /* as last read; 0: none */
     bool schedule_stale;                           /* the two above */
     int64_t disk_checked_ms;
@@ -142,8 +147,8 @@ double engine_rate_per_second(const struct engine *e, int64_t now_ms);
 
 /* ---- setup.c ---- */
 void engine_log_fault(const char *file, const struct fault *f);
-/* "https://host/" and "https://host" are the same endpoint. malloc'd. */
-char *engine_normalised_endpoint(const char *text);
+/* "https://host/" and "https://host" are the same endpoint. */
+void engine_normalise_endpoint(const char *text, char out[ENDPOINT_SIZE]);
 /* ---- host.c ---- */
 struct intake_host engine_intake_host(struct engine *e);
 

@@ -21,6 +21,8 @@ static enum live_phase host_phase(void *arg, int64_t job)
     case STEP_PARKED:
     case STEP_SETTLE:
         break;
+    case STEP_BARRED:
+        return LIVE_NO;
     }
     return LIVE_PUBLISHING;
 }
@@ -31,13 +33,17 @@ static void host_drop(void *arg, int64_t job)
     struct live *l = live_find(&e->live, job);
     if (l != NULL && l->step == STEP_CANDIDATE)
         live_remove(&e->live, l);
+    else if (l != NULL && l->step != STEP_BARRED)
+        return;
+    if (!live_bar(&e->live, job))
+        engine_fatal(e, "out of memory while a job changed");
 }
 
 static void host_supersede(void *arg, int64_t job)
 {
     struct engine *e = arg;
     struct live *l = live_find(&e->live, job);
-    if (l != NULL)
+    if (l != NULL && l->step != STEP_BARRED)
         l->superseded = true;
 }
 
@@ -47,7 +53,7 @@ static void host_renamed(void *arg, int64_t job, const char *path, const char *s
     struct live *l = live_find(&e->live, job);
     char *p = strdup(path);
     char *s = strdup(stem);
-    if (l == NULL || p == NULL || s == NULL) {
+    if (l == NULL || l->step == STEP_BARRED || p == NULL || s == NULL) {
         free(p);
         free(s);
         return;

@@ -49,8 +49,8 @@ void intake_wake_at(struct intake *in, int64_t mono_ms);
 void intake_resume_scan(struct intake *in);
 
 /* ---- intake_look.c ---- */
-/* path: a job file or NAME.yaml.hold. seen_ms: when it was first seen, Unix ms, for the order of jobs. */
-void intake_look(struct intake *in, const char *path, bool arrived, int64_t seen_ms);
+/* hint: a job file or NAME.yaml.hold. seen_ms: when it was first seen, Unix ms, for the order of jobs. */
+void intake_look(struct intake *in, const char *hint, bool arrived, int64_t seen_ms);
 /* Looks at everything in `waiting` that is due; returns when the next is (monotonic ms). */
 int64_t intake_look_due(struct intake *in, int64_t now_ms);
 void intake_mark_seen(struct intake *in, int64_t file_id);
@@ -89,6 +89,9 @@ bool intake_publish_refusal(struct intake *in, const struct look *k, const char 
 /* ---- intake_missing.c ---- */
 void intake_gone(struct intake *in, const char *job_path);
 void intake_back(struct intake *in, const struct file_row *row);
+/* Another file wants the outcome name of this one, which is gone: then it is forgotten at once. False: it is
+ * still there, or on its way. */
+bool intake_let_go(struct intake *in, const char *job_path);
 /* After a whole scan: rows that were not listed, and rows that have been missing for long enough. */
 void intake_find_missing(struct intake *in);
 /* Decides about the gate when a burst of vanishing has calmed down; returns when to ask again. */

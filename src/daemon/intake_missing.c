@@ -140,6 +140,21 @@ static bool on_its_way(struct intake *in, int64_t file_id)
     return busy;
 }
 
+bool intake_let_go(struct intake *in, const char *job_path)
+{
+    struct file_row row = {0};
+    if (in->vanish_gate || pathmap_find(&in->writing, job_path) != NULL ||
+        !store_file_by_path(in->o.store, job_path, &row))
+        return false;
+    bool gone = really_absent(in, job_path) && !on_its_way(in, row.id);
+    if (gone) {
+        drop_candidates(in, row.id);
+        store_files_forget(in->o.store, &row.id, 1, NULL, NULL);
+    }
+    file_row_free(&row);
+    return gone;
+}
+
 static void forget_old(struct intake *in)
 {
     if (in->vanish_gate)

@@ -350,6 +350,10 @@ static const char *name_fault(struct intake *in, const struct look *k, struct ta
         if (why != NULL)
             return why;
         p->owner = store_stem_owner(in->o.store, p->stems[i], own);
+        if (p->owner != NULL && intake_let_go(in, p->owner)) {
+            p->failed = true;
+            return "the file that had the name of its outcome is gone";
+        }
         if (p->owner != NULL && (k->row->id == 0 || strcmp(p->owner, k->job_path) != 0)) {
             snprintf(buf, size, "its outcome would have the same name as that of %s; rename one of them",
                      p->owner);
@@ -406,8 +410,7 @@ static bool refuse(struct intake *in, const struct look *k, struct take_plan *p)
         .code = CODE_INVALID_JOB,
         .message = message,
     };
-    log_line(LOG_WARN, NULL, "%s:%zu:%zu: refused: %s", k->job_path, k->fault->line, k->fault->column,
-             k->fault->text);
+    log_refused(k->job_path, k->fault->line, k->fault->column, k->fault->text);
     in->o.host.refused(in->o.host.arg);
     return intake_publish_refusal(in, k, p->stems[0], message);
 }
@@ -472,10 +475,10 @@ int intake_take(struct intake *in, struct look *k)
         p.known = store_file_jobs(in->o.store, file_id, &p.nknown);
     if (make_stems(k, &p)) {
         const char *fault = name_fault(in, k, &p, why, sizeof why);
-        if (fault != NULL) {
+        if (fault != NULL && !p.failed) {
             note_conflict(in, k, &p, fault);
             rc = 0;
-        } else {
+        } else if (fault == NULL) {
             if (p.renamed_from.id != 0 && k->row->id != 0)
                 give_way(in, k->row);
             bool ok = plan_jobs(in, k, &p, &busy);

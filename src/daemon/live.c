@@ -12,6 +12,12 @@ static int compare_ids(const void *a, const void *b)
     return (x->row.id > y->row.id) - (x->row.id < y->row.id);
 }
 
+static int compare_numbers(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
 struct live *live_add(struct live_table *t, struct engine *e, struct job_row *row)
 {
     struct live *l = calloc(1, sizeof *l);
@@ -40,9 +46,41 @@ struct live *live_add(struct live_table *t, struct engine *e, struct job_row *ro
 
 struct live *live_find(const struct live_table *t, int64_t id)
 {
+    static struct live barred = {.step = STEP_BARRED};
     struct live key = {.row.id = id};
     void *node = tfind(&key, (void *const *)&t->by_id, compare_ids);
-    return node == NULL ? NULL : *(struct live **)node;
+    if (node != NULL)
+        return *(struct live **)node;
+    bool is_barred = tfind(&id, (void *const *)&t->barred_new, compare_numbers) != NULL ||
+                     tfind(&id, (void *const *)&t->barred, compare_numbers) != NULL;
+    return is_barred ? &barred : NULL;
+}
+
+bool live_bar(struct live_table *t, int64_t id)
+{
+    int64_t *number = malloc(sizeof *number);
+    if (number == NULL)
+        return false;
+    *number = id;
+    int64_t **node = tsearch(number, &t->barred_new, compare_numbers);
+    if (node == NULL || *node != number)
+        free(number);
+    return node != NULL;
+}
+
+bool live_bar_round(struct live_table *t)
+{
+    if (t->barred != NULL || t->barred_new == NULL)
+        return false;
+    t->barred = t->barred_new;
+    t->barred_new = NULL;
+    return true;
+}
+
+void live_unbar(struct live_table *t)
+{
+    tdestroy(t->barred, free);
+    t->barred = NULL;
 }
 
 void live_step_to(struct live_table *t, struct live *l, enum live_step step)

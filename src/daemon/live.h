@@ -2,6 +2,9 @@
  *
  * A job in memory is ahead of its row in the store: whoever decides asks here first. Everything else
  * about 1.4 million jobs stays on disk.
+ *
+ * A job whose row is about to change (its file was edited or went) is barred: what the store still says of it
+ * is old until that write is durable, and must not be loaded again meanwhile.
  */
 #ifndef FLOWSPOOL_DAEMON_LIVE_H
 #define FLOWSPOOL_DAEMON_LIVE_H
@@ -21,6 +24,7 @@ enum live_step {
     STEP_PUBLISH,   /* its outcome is being written */
     STEP_PARKED,    /* its outcome could not be written; tried again at retry_ms */
     STEP_SETTLE,    /* its end is on its way to the disk */
+    STEP_BARRED,    /* not in memory, and not to be loaded: see live_bar() */
 };
 
 struct engine;
@@ -54,11 +58,19 @@ struct live_table {
     struct live *first, *last;
     size_t count;
     size_t steps[STEP_SETTLE + 1]; /* how many are in each step */
+    void *barred_new, *barred;     /* tsearch(3) trees of ids */
 };
 
 /* Takes over row's strings. NULL: no memory (row is freed). */
 struct live *live_add(struct live_table *t, struct engine *e, struct job_row *row);
+/* NULL: not in memory. For a barred job a stand-in in STEP_BARRED, of which nothing else may be used. */
 struct live *live_find(const struct live_table *t, int64_t id);
+/* The job is not loaded until live_unbar(). false: no memory. */
+bool live_bar(struct live_table *t, int64_t id);
+/* Starts a round of those barred since the last one; false: there is none, or a round is under way. */
+bool live_bar_round(struct live_table *t);
+/* Ends the round: what was barred before it began may be loaded again. */
+void live_unbar(struct live_table *t);
 void live_step_to(struct live_table *t, struct live *l, enum live_step step);
 void live_remove(struct live_table *t, struct live *l); /* frees it and all it owns */
 /* Forgets every candidate. */

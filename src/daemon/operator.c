@@ -139,11 +139,11 @@ static char *carry_out(struct engine *e, const struct order *o)
     return NULL;
 }
 
-char *operator_request(void *engine, const char *text)
+char *operator_request(void *engine, const char *request)
 {
     struct order order;
     struct arena arena = {0};
-    const char *why = order_parse(text, &arena, &order);
+    const char *why = order_parse(request, &arena, &order);
     char *reply = why == NULL ? carry_out(engine, &order) : answer_error(why);
     arena_free(&arena);
     return reply;

@@ -47,7 +47,7 @@ static const char help[] =
     "\n"
     "  -c, --config FILE        configuration, see flowspool.yaml(5)\n"
     "      --spool DIR          directory to watch\n"
-    "      --endpoint URL       service, such as https://host; /api/v1/run/ID is added\n"
+    "      --endpoint URL       service, such as https://host; /api/v1/run/ID follows\n"
     "      --api-key-file FILE  key; else the service manager's credential api_key,\n"
     "                           $FLOWSPOOL_API_KEY, or api_key_file\n"
     "      --max-concurrency N  most requests in flight\n"

@@ -43,6 +43,32 @@ void engine_reopen_foreign_sandbox_jobs(struct engine *e)
     job_rows_free(rows, count);
 }
 
+/* Takes both over, and frees what they replace; false: everything is as it was, and that is said. */
+static bool switch_to(struct engine *e, const struct config *fresh, const struct api_key *key, bool *moved)
+{
+    char old_endpoint[ENDPOINT_SIZE];
+    struct config old_cfg = e->cfg;
+    struct api_key old_key = e->key;
+    memcpy(old_endpoint, e->endpoint, sizeof old_endpoint);
+    e->cfg = *fresh;
+    e->key = *key;
+    engine_normalise_endpoint(fresh->endpoint, e->endpoint);
+    struct http_options o;
+    char message[256];
+    engine_fill_http_options(e, &o);
+    if (http_configure(e->http, &o, message, sizeof message) != 0) {
+        log_line(LOG_ERROR, NULL, "%s; the configuration stays as it was", message);
+        e->cfg = old_cfg;
+        e->key = old_key;
+        memcpy(e->endpoint, old_endpoint, sizeof old_endpoint);
+        return false;
+    }
+    *moved = !same(old_endpoint, e->endpoint);
+    config_free(&old_cfg);
+    api_key_free(&old_key);
+    return true;
+}
+
 int engine_reload(struct engine *e)
 {
     struct config fresh = {0};
@@ -67,35 +93,12 @@ int engine_reload(struct engine *e)
         api_key_free(&key);
         return -EINVAL;
     }
-    char *endpoint = engine_normalised_endpoint(fresh.endpoint);
-    if (endpoint == NULL) {
+    bool moved = false;
+    if (!switch_to(e, &fresh, &key, &moved)) {
         config_free(&fresh);
         api_key_free(&key);
-        return -ENOMEM;
-    }
-    bool moved = !same(endpoint, e->endpoint);
-    struct config old_cfg = e->cfg;
-    struct api_key old_key = e->key;
-    char *old_endpoint = e->endpoint;
-    e->cfg = fresh;
-    e->key = key;
-    e->endpoint = endpoint;
-    struct http_options o;
-    char message[256];
-    engine_fill_http_options(e, &o);
-    if (http_configure(e->http, &o, message, sizeof message) != 0) {
-        log_line(LOG_ERROR, NULL, "%s; the configuration stays as it was", message);
-        e->cfg = old_cfg;
-        e->key = old_key;
-        e->endpoint = old_endpoint;
-        config_free(&fresh);
-        api_key_free(&key);
-        free(endpoint);
         return -EINVAL;
     }
-    config_free(&old_cfg);
-    api_key_free(&old_key);
-    free(old_endpoint);
     e->key_signature = api_key_signature(&e->key);
     engine_apply_config(e);
     intake_reconfigured(e->intake);

@@ -29,13 +29,12 @@ void engine_log_fault(const char *file, const struct fault *f)
         log_line(LOG_ERROR, NULL, "%s", f->text);
 }
 
-/* "https://host/" and "https://host" are the same endpoint. */
-char *engine_normalised_endpoint(const char *text)
+void engine_normalise_endpoint(const char *text, char out[ENDPOINT_SIZE])
 {
     size_t len = strlen(text);
     while (len > 0 && text[len - 1] == '/')
         len--;
-    return strndup(text, len);
+    snprintf(out, ENDPOINT_SIZE, "%.*s", (int)len, text);
 }
 
 /* The key must not leave through a core dump or another process of this user. */
@@ -46,7 +45,8 @@ static void harden(void)
     prctl(PR_SET_DUMPABLE, 0L, 0L, 0L, 0L);
     umask(077);
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGIO, SIG_IGN); /* spool_read() takes read leases */
+    signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is a disk that is full */
+    signal(SIGIO, SIG_IGN);   /* spool_read() takes read leases */
 }
 
 static void fit_descriptors(struct engine *e)
@@ -148,6 +148,7 @@ static void on_signal(uv_signal_t *handle, int number)
     }
 }
 
+/* First of all: a signal that comes during the start waits for the loop instead of ending the program. */
 static void start_signals(struct engine *e)
 {
     static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
@@ -233,8 +234,8 @@ static int load_settings(struct engine *e)
         return EXIT_BAD_USAGE;
     }
     e->key_signature = api_key_signature(&e->key);
-    e->endpoint = engine_normalised_endpoint(e->cfg.endpoint);
-    return e->endpoint != NULL ? -1 : EXIT_BAD_USAGE;
+    engine_normalise_endpoint(e->cfg.endpoint, e->endpoint);
+    return -1;
 }
 
 /* What the edges alone can judge: the trust anchors, the group. */
@@ -266,7 +267,6 @@ int engine_check_config(struct engine *e, const struct engine_options *o)
         rc = check_edges(e);
     config_free(&e->cfg);
     api_key_free(&e->key);
-    free(e->endpoint);
     return rc < 0 ? EXIT_OK : rc;
 }
 
@@ -318,6 +318,7 @@ int engine_open(struct engine *e, uv_loop_t *loop, const struct engine_options *
     e->wall_offset_ms = clock_unix_ms() - e->started_ms;
     e->rate_second = e->started_ms / 1000;
     harden();
+    start_signals(e);
     int rc = load_settings(e);
     if (rc < 0)
         rc = open_directories(e);
@@ -341,7 +342,6 @@ int engine_open(struct engine *e, uv_loop_t *loop, const struct engine_options *
     uv_prepare_init(loop, &e->prepare);
     e->prepare.data = e;
     uv_prepare_start(&e->prepare, engine_before_sleep);
-    start_signals(e);
     recovery_begin(e);
     engine_reopen_foreign_sandbox_jobs(e);
     intake_start(e->intake);
@@ -363,12 +363,14 @@ static void free_memory(struct engine *e)
 {
     while (e->live.first != NULL)
         live_remove(&e->live, e->live.first);
+    do
+        live_unbar(&e->live);
+    while (live_bar_round(&e->live));
     for (size_t i = 0; i < e->nblocked; i++)
         free(e->blocked[i].dir);
     workflow_holds_free(&e->workflows);
     config_free(&e->cfg);
     api_key_free(&e->key);
-    free(e->endpoint);
 }
 
 /* Order matters: transfers end first (nothing may call back into a closed engine), then what was already on
@@ -391,11 +393,10 @@ int engine_close(struct engine *e)
         store_close(e->store);
     if (e->alarm != NULL)
         alarm_close(e->alarm);
-    if (e->prepare.data != NULL) {
+    if (e->prepare.data != NULL)
         uv_close((uv_handle_t *)&e->prepare, NULL);
-        for (size_t i = 0; i < 4; i++)
-            uv_close((uv_handle_t *)&e->signals[i], NULL);
-    }
+    for (size_t i = 0; i < 4; i++)
+        uv_close((uv_handle_t *)&e->signals[i], NULL);
     uv_run(e->loop, UV_RUN_DEFAULT);
     uv_walk(e->loop, on_walk, NULL); /* nothing should be left; a forgotten handle must not keep us alive */
     uv_run(e->loop, UV_RUN_DEFAULT);

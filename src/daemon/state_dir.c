@@ -107,7 +107,8 @@ static const char *network_kind(const char *path)
 static int refuse_network(const char *path, const char *kind, char *message, size_t size)
 {
     return refuse(NOT_USABLE, message, size,
-                  "state_dir %s is on %s; locks and syncs need a local disk: set state_dir to one", path, kind);
+                  "state_dir %s is on %s; locks and syncs need a local disk: set state_dir to one", path,
+                  kind);
 }
 
 static int make_directories(const struct config *c, struct state_dir *s, char *message, size_t size)

@@ -18,6 +18,8 @@ struct state_dir {
     gid_t group; /* (gid_t)-1: none */
 };
 
+/* -1: nothing speaks against it as far as can be told without making it. Else as state_dir_open(). */
+int state_dir_check(const struct config *c, char *message, size_t size);
 /* -1: open and locked. Else the exit status and a message: 2 (not usable), 4 (another daemon holds it). */
 int state_dir_open(const struct config *c, struct state_dir *out, char *message, size_t size);
 void state_dir_close(struct state_dir *s);

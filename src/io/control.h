@@ -20,7 +20,7 @@ typedef char *(*control_fn)(void *arg, const char *request);
 
 int control_open(struct control **out, uv_loop_t *loop, const char *state_dir,
                  gid_t group /* (gid_t)-1: none */, control_fn fn, void *arg);
-void control_close(struct control *c);
+void control_close(struct control *s);
 
 /* The socket's address through the opened directory, for both halves. */
 int control_address(int dir_fd, struct sockaddr_un *a);

@@ -392,6 +392,7 @@ void http_abort_all(struct http *h)
         /* A whole reply on its way to the disk is waited for: it has been paid. */
         for (struct transfer *t; (t = h->syncing.head) != NULL;) {
             struct spill_job *job = t->spill_job;
+            assert(job != NULL);
             uv_sem_wait(&job->done);
             job->transfer = NULL;
             take_synced(t, job);

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -177,6 +178,7 @@ void http_loop_connected(const struct transfer *t, long local_port)
         struct socket_watch *w = find_watch(t->http, t->sockets[i]);
         struct sockaddr_storage a;
         socklen_t size = sizeof a;
+        memset(&a, 0, sizeof a);
         if (w == NULL || getsockname(w->fd, (struct sockaddr *)&a, &size) != 0) {
             continue;
         }

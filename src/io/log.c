@@ -80,25 +80,52 @@ static void put_line(char *line, size_t len)
     pthread_mutex_unlock(&sink.mutex);
 }
 
-static size_t format_text(char *line, const char *time, const char *level, const char *job,
+/* Where a line speaks of: a job, perhaps a place in its file. Texts are escaped already. */
+struct about {
+    const char *job;     /* NULL: none */
+    size_t line, column; /* 0: none */
+};
+
+static size_t format_text(char *line, const char *time, const char *level, const struct about *about,
                           const char *message)
 {
-    int n = snprintf(line, LINE_MAX_BYTES - 1, "%s %s %s%s%s", time, level, job != NULL ? job : "",
-                     job != NULL ? ": " : "", message);
+    char place[48] = "";
+    if (about->line != 0)
+        snprintf(place, sizeof place, ":%zu:%zu", about->line, about->column);
+    int n = snprintf(line, LINE_MAX_BYTES - 1, "%s %s %s%s%s%s", time, level,
+                     about->job != NULL ? about->job : "", place, about->job != NULL ? ": " : "", message);
     return n < LINE_MAX_BYTES - 1 ? (size_t)n : LINE_MAX_BYTES - 2;
 }
 
-static size_t format_json(char *line, const char *time, const char *level, const char *job,
+static size_t format_json(char *line, const char *time, const char *level, const struct about *about,
                           const char *message)
 {
-    char quoted_job[QUOTED_MAX] = "", quoted_message[QUOTED_MAX];
-    if (job != NULL)
-        json_string(quoted_job, job);
+    char quoted_job[QUOTED_MAX] = "", quoted_message[QUOTED_MAX], place[64] = "";
+    if (about->job != NULL)
+        json_string(quoted_job, about->job);
+    if (about->line != 0)
+        snprintf(place, sizeof place, "\"line\":%zu,\"column\":%zu,", about->line, about->column);
     json_string(quoted_message, message);
-    int n = snprintf(line, LINE_MAX_BYTES - 1, "{\"time\":\"%s\",\"level\":\"%s\",%s%s%s\"message\":\"%s\"}",
-                     time, level, job != NULL ? "\"job\":\"" : "", quoted_job, job != NULL ? "\"," : "",
-                     quoted_message);
+    int n =
+        snprintf(line, LINE_MAX_BYTES - 1, "{\"time\":\"%s\",\"level\":\"%s\",%s%s%s%s\"message\":\"%s\"}",
+                 time, level, about->job != NULL ? "\"job\":\"" : "", quoted_job,
+                 about->job != NULL ? "\"," : "", place, quoted_message);
     return n < LINE_MAX_BYTES - 1 ? (size_t)n : LINE_MAX_BYTES - 2;
+}
+
+static void emit_raw(const char *level, const struct about *about, const char *raw)
+{
+    char message[TEXT_MAX], name[TEXT_MAX], time[UNITS_INSTANT_SIZE], line[LINE_MAX_BYTES];
+    struct about escaped = *about;
+    name_escape(raw, message, sizeof message);
+    if (about->job != NULL) {
+        name_escape(about->job, name, sizeof name);
+        escaped.job = name;
+    }
+    units_format_instant(clock_unix_ms(), time);
+    size_t len = (sink.json ? format_json : format_text)(line, time, level, &escaped, message);
+    line[len++] = '\n';
+    put_line(line, len);
 }
 
 static void emit(const char *level, const char *job, const char *format, va_list ap)
@@ -106,16 +133,18 @@ static void emit(const char *level, const char *job, const char *format, va_list
 
 static void emit(const char *level, const char *job, const char *format, va_list ap)
 {
-    char raw[TEXT_MAX], message[TEXT_MAX], name[TEXT_MAX], time[UNITS_INSTANT_SIZE], line[LINE_MAX_BYTES];
+    char raw[TEXT_MAX];
     vsnprintf(raw, sizeof raw, format, ap);
-    name_escape(raw, message, sizeof message);
-    if (job != NULL)
-        name_escape(job, name, sizeof name);
-    units_format_instant(clock_unix_ms(), time);
-    size_t len =
-        (sink.json ? format_json : format_text)(line, time, level, job != NULL ? name : NULL, message);
-    line[len++] = '\n';
-    put_line(line, len);
+    emit_raw(level, &(struct about){.job = job}, raw);
+}
+
+void log_refused(const char *job, size_t line, size_t column, const char *reason)
+{
+    char raw[TEXT_MAX];
+    if (LOG_WARN > sink.max)
+        return;
+    snprintf(raw, sizeof raw, "refused: %s", reason);
+    emit_raw(level_names[LOG_WARN], &(struct about){job, line, column}, raw);
 }
 
 void log_line(enum log_level level, const char *job, const char *format, ...)

@@ -246,7 +246,7 @@ int publish_renamed(struct publish *p, const char *from_stem, const char *from_s
     }
     op->renamed = true;
     op->document = document;
-    strcpy(op->request_sha256, request_sha256);
+    memcpy(op->request_sha256, request_sha256, strlen(request_sha256) + 1);
     op->keys[0] = key_of(op->stem);
     op->keys[1] = key_of(op->from_stem);
     op->keys[2] = key_of(op->from_superseded);

@@ -107,7 +107,7 @@ int temp_random(char *out, size_t count);
 int copy_all(int from, int to);
 bool same_content(int a, int b);
 int open_for_reading(int dir, const char *name);
-void sweep_temporaries(const char *dir);
+void sweep_temporaries(const char *path);
 
 /* publish_keep.c */
 /* Keeps what the task replaces or removes; the names are durable once superseded_dir was synced. */

@@ -38,7 +38,7 @@ static void kept_name(char name[NAME_SIZE], const char *stem, const struct stat 
     }
     for (size_t i = 0; i < stem_len; i++)
         name[i] = stem[i] == '/' ? '%' : stem[i];
-    strcpy(name + stem_len, tail);
+    memcpy(name + stem_len, tail, strlen(tail) + 1);
 }
 
 /* Whether the name there is this file, or a copy of it. -ENOENT: the name is free; -EEXIST: another file has

@@ -27,7 +27,7 @@ static char *absolute_path(const char *dir)
     if (path) {
         char *end = stpcpy(path, here);
         *end++ = '/';
-        strcpy(end, dir);
+        memcpy(end, dir, strlen(dir) + 1);
     }
     free(here);
     return path;
@@ -257,7 +257,7 @@ static int read_open_file(struct spool *s, int fd, const struct spool_stat *befo
 static int read_regular(struct spool *s, const char *path, int64_t max, char **bytes, size_t *len,
                         struct spool_stat *after, bool *writer)
 {
-    struct spool_stat before;
+    struct spool_stat before = {0};
     int fd = open_regular(s, path, &before);
     if (fd < 0)
         return fd;
@@ -276,6 +276,6 @@ int spool_read(struct spool *s, const char *path, int64_t max, char **bytes, siz
 
 int spool_read_outcome(struct spool *s, const char *path, int64_t max, char **bytes, size_t *len)
 {
-    struct spool_stat st;
+    struct spool_stat st = {0};
     return read_regular(s, path, max, bytes, len, &st, NULL);
 }

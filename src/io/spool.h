@@ -43,8 +43,8 @@ typedef void (*spool_scan_fn)(void *arg, enum scan_item item, const char *path, 
 int spool_scan_begin(struct spool *s, bool recursive, struct spool_scan **out);
 /* Reports at most about max items; 1: more to come, 0: finished, negative errno: the spool itself cannot be
  * listed. */
-int spool_scan_step(struct spool_scan *scan, size_t max, spool_scan_fn fn, void *arg);
-void spool_scan_end(struct spool_scan *scan);
+int spool_scan_step(struct spool_scan *c, size_t max, spool_scan_fn fn, void *arg);
+void spool_scan_end(struct spool_scan *c);
 
 /* lstat beneath the spool; -ENOENT, -ELOOP (a link), -EINVAL (not a regular file), ... */
 int spool_stat(struct spool *s, const char *path, struct spool_stat *out);

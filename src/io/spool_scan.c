@@ -159,7 +159,7 @@ static bool join(struct spool_scan *c, const char *name)
         end = stpcpy(end, c->dir_path);
         *end++ = '/';
     }
-    strcpy(end, name);
+    memcpy(end, name, strlen(name) + 1);
     return true;
 }
 

@@ -61,7 +61,7 @@ static void report(struct watch *w, enum watch_event event, const char *dir, con
     char *end = stpcpy(w->path, dir);
     if (dir_len > 0 && name[0] != '\0')
         *end++ = '/';
-    strcpy(end, name);
+    memcpy(end, name, strlen(name) + 1);
     w->fn(w->arg, event, w->path);
 }
 

@@ -3,6 +3,7 @@
 The sandbox is a process of its own, so what it counted as charged survives the daemon.
 """
 
+import hashlib
 import json
 import random
 import time
@@ -127,6 +128,25 @@ def test_a_drained_spool_started_again_sends_nothing(spool, sandbox, once):
     assert server.stats()["requests_total"] == 12
     outcome_of_each(spool, stems)
     assert "0 done, 0 failed" in d.log
+
+
+def test_edits_while_jobs_start_are_no_contradiction(spool, sandbox, daemon):
+    """Files that change and go at the very moment their jobs are about to be sent: what the state still says of them is
+    old by then. The daemon goes on, and what was written last is what has its result."""
+    server = sandbox("--limiter", "none")
+    d = daemon(server.url, "--max-concurrency", 4)
+    for run in range(120):
+        for i in range(3):
+            spool.drop(f"edited{i}.yaml", inputs={"n": str(i)}, run=f"r{run}")
+        gone = spool.drop(f"gone{run % 5}.yaml", inputs={"n": f"gone {run}"})
+        if run % 2:
+            gone.unlink()
+        assert d.process.poll() is None, d.log[-2000:]
+    for i in range(3):
+        digest = hashlib.sha256((spool.path / f"edited{i}.yaml").read_bytes()).hexdigest()
+        wait_for(lambda: (spool.result(f"edited{i}") or {}).get("job_sha256") == digest, "the result of what was written last")
+    assert d.stop() == 0
+    assert "bug" not in d.log
 
 
 # --- one job, one moment ---
