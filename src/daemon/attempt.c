@@ -19,6 +19,16 @@
 #define NOT_FOUND_MEMORY_MS   (60 * 1000)
 #define NOT_FOUND_PATIENCE_MS (60 * 60 * 1000)
 
+/* Once a hold, and only where sending had been free: at the limit it is part of a night's work. */
+static void tell_rate_hold(const struct live *l)
+{
+    char pause[32];
+    int64_t wait = governor_next(&l->engine->governor, clock_mono_ms());
+    units_format_duration(wait == GOVERNOR_ON_COMPLETION ? 0 : wait - clock_mono_ms(), pause, sizeof pause);
+    log_line(LOG_INFO, l->row.path,
+             "429, the rate limit: nothing is sent for %s, then one request asks again", pause);
+}
+
 static void tell_governor(struct live *l, enum verdict v)
 {
     struct engine *e = l->engine;
@@ -36,7 +46,10 @@ static void tell_governor(struct live *l, enum verdict v)
         governor_parse_headers(l->reply.rate_limit, l->reply.rate_remaining, &r.limit, &r.remaining);
     if (r.rate_limited && l->reply.retry_after != NULL)
         r.retry_after_ms = retry_after_ms(l->reply.retry_after, clock_unix_ms());
+    bool held = e->governor.held;
     governor_reply(&e->governor, &r, clock_mono_ms());
+    if (e->governor.held && !held)
+        tell_rate_hold(l);
 }
 
 static void on_reply_stored(void *arg, enum store_rc rc)

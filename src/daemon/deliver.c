@@ -11,6 +11,11 @@
 #define RESPONSE_EXCERPT 4096
 #define BLOCKED_RETRY_MS 5000
 
+static const char *endpoint_of(const struct live *l)
+{
+    return l->endpoint != NULL ? l->endpoint : l->engine->endpoint;
+}
+
 void deliver_begin_end(struct live *l)
 {
     const struct job_row *row = &l->row;
@@ -25,7 +30,7 @@ void deliver_begin_end(struct live *l)
         .ambiguous = row->ambiguous,
         .started_ms = row->started_ms != 0 ? row->started_ms : l->sent_unix_ms,
         .request_id = l->reply.request_id,
-        .endpoint = l->engine->endpoint,
+        .endpoint = endpoint_of(l),
         .sandbox = l->reply.sandbox,
     };
 }
@@ -38,7 +43,7 @@ static void fill_outcome(const struct live *l, struct outcome *o)
         .document = (size_t)row->document,
         .job_sha256 = row->job_sha256[0] != '\0' ? row->job_sha256 : NULL,
         .request_sha256 = row->request_sha256[0] != '\0' ? row->request_sha256 : NULL,
-        .endpoint = l->engine->endpoint,
+        .endpoint = endpoint_of(l),
         .workflow = row->workflow,
         .sandbox = l->end.sandbox,
         .http_status = l->end.http_status,

@@ -101,8 +101,7 @@ static void withdraw(struct live *l)
 static bool stopped_meanwhile(const struct live *l)
 {
     const struct engine *e = l->engine;
-    /* The gate of max_jobs counted this job when it closed. */
-    if ((e->gates & ~(unsigned)GATE_MAX_JOBS) != 0 || l->superseded)
+    if (e->gates != 0 || l->superseded)
         return true;
     if (hold_active(&e->account) && !l->probe_account)
         return true;
@@ -132,6 +131,8 @@ static void on_intent(void *arg, enum store_rc rc)
     }
     l->seq = governor_sent(&e->governor, now);
     l->sent_unix_ms = clock_unix_ms();
+    free(l->endpoint);
+    l->endpoint = strdup(e->endpoint); /* no memory: the engine's is the best guess */
     e->run.requests++;
     live_step_to(&e->live, l, STEP_FLIGHT);
     log_line(LOG_DEBUG, l->row.path, "attempt %d sent (workflow %s)", l->row.sends, l->row.workflow);
@@ -167,14 +168,17 @@ static void admit(struct engine *e, struct live *l, int64_t now_ms)
     store_intent(e->store, l->row.id, l->row.sends, clock_unix_ms(), body_sha256, e->boot_id, on_intent, l);
 }
 
-/* What may still be charged this start: bought, perhaps bought, and on its way. */
-static bool max_jobs_reached(const struct engine *e)
+/* How many requests max_jobs still allows, those on their way not yet counted. */
+static int64_t jobs_allowed(const struct engine *e)
 {
-    if (e->cfg.max_jobs == 0)
-        return false;
-    int64_t on_its_way = (int64_t)(live_busy(&e->live) - e->live.steps[STEP_PARKED] -
-                                   e->live.steps[STEP_SETTLE] - e->live.steps[STEP_PUBLISH]);
-    return e->run.bought + e->run.maybe + on_its_way >= e->cfg.max_jobs;
+    return e->cfg.max_jobs == 0 ? INT64_MAX : e->cfg.max_jobs - e->run.bought - e->run.maybe;
+}
+
+/* Each of them may still turn out to be bought. */
+static int64_t on_their_way(const struct engine *e)
+{
+    return (int64_t)(live_busy(&e->live) - e->live.steps[STEP_PARKED] - e->live.steps[STEP_SETTLE] -
+                     e->live.steps[STEP_PUBLISH]);
 }
 
 /* Fails a job without a request: its workflow is known not to exist, or a hold outlasted give_up_after. */
@@ -327,8 +331,8 @@ int64_t dispatch_admit(struct engine *e, int64_t now_ms)
     give_up(e, now_ms);
     int64_t probes = workflows_next_probe(e, now_ms);
     while ((e->gates & ~(unsigned)GATE_MAX_JOBS) == 0) {
-        engine_gate(e, GATE_MAX_JOBS, max_jobs_reached(e), "as many runs as max_jobs allows were bought");
-        if (e->gates != 0)
+        engine_gate(e, GATE_MAX_JOBS, jobs_allowed(e) <= 0, "as many runs as max_jobs allows were bought");
+        if (e->gates != 0 || on_their_way(e) >= jobs_allowed(e))
             break;
         int64_t holds = holds_next(e, now_ms);
         if (holds > now_ms)

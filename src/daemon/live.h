@@ -38,6 +38,7 @@ struct live {
     bool superseded; /* its file holds another identity now: the outcome goes to superseded/ */
     bool probe_account, probe_endpoint, probe_workflow;
     int64_t sent_unix_ms;
+    char *endpoint; /* where it was sent; a reload may have changed the engine's since. NULL: not sent */
     /* the end of its attempt */
     struct http_result reply;
     bool ended;              /* reply is filled */

@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "core/units.h"
+#include "flowspool_version.h"
+#include "flowspool_version.h"
 
 enum option_id {
     OPT_HELP = 256,

@@ -93,10 +93,14 @@ def test_nothing_chatty_at_the_default_level(spool, hostile, daemon):
 # --- holds ---
 
 
-def holds(spool):
+def live(spool):
     done = flowspool(spool, "status", "--json", check=False)
-    live = json.loads(done.stdout)["live"] if done.returncode == 0 else None
-    return live["holds"] if live else []
+    return json.loads(done.stdout)["live"] if done.returncode == 0 else None
+
+
+def holds(spool):
+    status = live(spool)
+    return status["holds"] if status else []
 
 
 HOLDS = [
@@ -158,6 +162,7 @@ def test_only_one_probes(spool, hostile, daemon):
         spool.drop(f"j{i}.yaml", inputs={"n": str(i)})
     d = daemon(server.url, "--max-concurrency", 8)
     d.logged("the account refuses work")
+    wait_for(lambda: stats(server)["in_flight"] == 0 == live(spool)["in_flight"], "what went out before the hold")
     script(server, all="hold")
     wait_for(lambda: any(h["probing"] for h in holds(spool)) and stats(server)["in_flight"] == 1, "a probe on its way")
     before = posts(server)
