@@ -58,6 +58,16 @@ static void fill_outcome(const struct live *l, struct outcome *o)
     };
 }
 
+/* A sandbox's result that came when a reload had already moved to another endpoint: the reload did not see
+ * it. */
+static void rerun_if_moved(const struct live *l)
+{
+    struct engine *e = l->engine;
+    if (l->end.state == JOB_DONE && l->end.sandbox && !l->superseded &&
+        strcmp(l->end.endpoint, e->endpoint) != 0)
+        intake_retry(e->intake, l->row.path, l->row.id, false);
+}
+
 static void on_settled(void *arg, enum store_rc rc)
 {
     struct live *l = arg;
@@ -80,6 +90,7 @@ static void on_settled(void *arg, enum store_rc rc)
             e->run.failed++;
         e->reload = e->reload || l->superseded; /* its successor waits for this */
     }
+    rerun_if_moved(l);
     live_remove(&e->live, l);
     engine_wake(e);
 }

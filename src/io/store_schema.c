@@ -199,9 +199,12 @@ enum store_rc schema_version(struct connection *c, int newest, int64_t *version,
 {
     const char *path = sqlite3_db_filename(c->db, "main");
     int64_t application = 0, objects = 0;
-    if (connection_number(c, "PRAGMA application_id", &application) != SQLITE_OK ||
+    /* One transaction: a command may look while the daemon is creating it. */
+    if (connection_exec(c, "BEGIN") != SQLITE_OK ||
+        connection_number(c, "PRAGMA application_id", &application) != SQLITE_OK ||
         connection_number(c, "PRAGMA user_version", version) != SQLITE_OK ||
-        connection_number(c, "SELECT count(*) FROM sqlite_schema", &objects) != SQLITE_OK)
+        connection_number(c, "SELECT count(*) FROM sqlite_schema", &objects) != SQLITE_OK ||
+        connection_exec(c, "COMMIT") != SQLITE_OK)
         return broken(c, "the state cannot be read", message, size);
     if (application == 0 && *version == 0 && objects == 0) {
         *version = -1;
