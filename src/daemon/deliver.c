@@ -181,8 +181,10 @@ static void on_published(void *arg, const struct publish_result *r)
         return;
     }
     unblock_directory(e, l->row.path);
-    if (r->moved[0] != '\0')
+    if (r->moved[0] != '\0') {
+        intake_kept(e->intake, l->row.file_id, l->row.stem, l->row.id, r->moved);
         log_line(LOG_INFO, l->row.path, "the result that was there is kept as superseded/%s", r->moved);
+    }
     enum job_event ev = l->end.state == JOB_DONE ? JOB_EV_SUCCEED : JOB_EV_FAIL;
     l->row.state = job_event(l->row.id, l->row.state, ev);
     settle(l);

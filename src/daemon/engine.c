@@ -133,9 +133,20 @@ static void check_disk(struct engine *e, int64_t now_ms)
     e->disk_checked_ms = now_ms;
     bool room = room_on(e, e->state_dir) && room_on(e, e->cfg.spool) && e->nblocked < BLOCKED_DIRS_MAX;
     engine_gate(e, GATE_DISK, !room || e->store_full, "no room on the disk for replies");
+}
+
+/* Whatever is sent now could not be known after a restart. Asked in every step that might send: a look at one
+ * name costs nothing beside a request. */
+static void check_state(struct engine *e)
+{
+    bool gone = e->live.steps[STEP_CANDIDATE] > 0 && !store_still_there(e->store);
+    if (gone == e->state_gone || (!gone && e->live.steps[STEP_CANDIDATE] == 0))
+        return;
+    e->state_gone = gone;
     engine_gate(
-        e, GATE_LOST_STATE, (e->gates & GATE_LOST_STATE) != 0 || !store_still_there(e->store),
-        "the state in state_dir vanished; stop the daemon, put it back or accept its loss by starting again");
+        e, GATE_LOST_STATE, gone,
+        "the state in state_dir vanished; put it back, or accept its loss: stop the daemon, start it again "
+        "and run: flowspool resume");
 }
 
 /* Wall-clock jumps must not move a backoff: due times are stored as wall-clock because they outlive a boot.
@@ -375,6 +386,7 @@ static void step(struct engine *e)
     } else if (!e->recovering && !e->draining) {
         dispatch_fill(e, now);
         check_disk(e, now);
+        check_state(e);
         admit_ms = dispatch_admit(e, now);
     }
     if (e->draining)

@@ -106,6 +106,7 @@ struct engine {
     int64_t next_due_unix_ms, next_expiry_unix_ms; /* as last read; 0: none */
     bool schedule_stale;                           /* the two above */
     int64_t disk_checked_ms;
+    bool state_gone;          /* state_dir is not where it was */
     bool store_full;          /* the database could not grow; it tries again by itself */
     int64_t wall_offset_ms;   /* wall clock minus monotonic, to notice jumps */
     int64_t give_up_until_ms; /* the endpoint hold outlasted give_up_after: jobs fail until then */

@@ -66,15 +66,44 @@ void intake_adopt_beside(struct intake *in, const struct look *k, const char *st
 
 struct outcome_move {
     struct intake *in;
-    char *path; /* of the job, for the log; may be NULL */
-    char *text; /* of a refusal, else NULL */
+    char *path;                /* of the job, for the log; may be NULL */
+    char *text;                /* of a refusal, else NULL */
+    int64_t file_id, restored; /* the job whose result comes out of superseded/, or 0 */
+    char *stem;
 };
 
 static void move_free(struct outcome_move *m)
 {
     free(m->path);
     free(m->text);
+    free(m->stem);
     free(m);
+}
+
+/* Of the file's jobs that had this outcome name, the one whose result lay there last: done, not the one that
+ * has the name now, not in superseded/ already. */
+static int64_t last_holder(struct intake *in, int64_t file_id, const char *stem, int64_t now_there)
+{
+    size_t count = 0;
+    int64_t holder = 0, finished_ms = -1;
+    struct job_row *jobs = store_file_jobs(in->o.store, file_id, &count);
+    for (size_t i = 0; i < count; i++) {
+        const struct job_row *r = &jobs[i];
+        if (r->id == now_there || r->state != JOB_DONE || r->outcome != NULL || strcmp(r->stem, stem) != 0 ||
+            r->finished_ms <= finished_ms)
+            continue;
+        holder = r->id;
+        finished_ms = r->finished_ms;
+    }
+    job_rows_free(jobs, count);
+    return holder;
+}
+
+void intake_kept(struct intake *in, int64_t file_id, const char *stem, int64_t now_there, const char *kept_as)
+{
+    int64_t holder = last_holder(in, file_id, stem, now_there);
+    if (holder != 0)
+        store_superseded(in->o.store, holder, kept_as, NULL, NULL);
 }
 
 static void on_moved(void *arg, const struct publish_result *r)
@@ -84,6 +113,11 @@ static void on_moved(void *arg, const struct publish_result *r)
         m->in->o.host.fatal(m->in->o.host.arg, "an outcome could not be synced");
     else if (r->rc != PUBLISH_OK)
         log_line(LOG_WARN, m->path, "its outcome could not be written: %s", r->detail);
+    else if (m->restored != 0) {
+        store_superseded(m->in->o.store, m->restored, NULL, NULL, NULL);
+        if (r->moved[0] != '\0' && m->stem != NULL)
+            intake_kept(m->in, m->file_id, m->stem, m->restored, r->moved);
+    }
     move_free(m);
 }
 
@@ -104,6 +138,11 @@ bool intake_move_outcome(struct intake *in, const struct look *k, const struct j
     if (!restored && strcmp(row->stem, t->stem) == 0)
         return true;
     struct outcome_move *m = move_begin(in, k);
+    if (m != NULL && restored) {
+        m->file_id = row->file_id;
+        m->restored = row->id;
+        m->stem = strdup(t->stem);
+    }
     if (m != NULL && publish_renamed(in->o.publish, row->stem, restored ? row->outcome : NULL, t->stem,
                                      k->job_path, (size_t)t->document, row->request_sha256, on_moved, m) == 0)
         return true;
