@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/digest.h"
 #include "core/outcome.h"
 #include "core/verdict.h"
 #include "daemon/intake_internal.h"
@@ -155,8 +156,13 @@ bool intake_publish_refusal(struct intake *in, const struct look *k, const char 
 {
     struct outcome_move *m = move_begin(in, k);
     size_t len = 0;
+    char job_sha256[DIGEST_HEX];
+    const struct digest_part part = {k->bytes, k->len};
+    if (k->bytes != NULL)
+        digest_hex(&part, 1, job_sha256);
     const struct outcome o = {
         .job = k->job_path,
+        .job_sha256 = k->bytes != NULL ? job_sha256 : NULL,
         .code = CODE_INVALID_JOB,
         .message = message,
         .queued_ms = k->seen_ms,

@@ -74,6 +74,7 @@ def test_fields_of_a_file_that_is_refused(spool, sandbox, once):
     r = spool.error("bad")
     assert r["error"]["code"] == "invalid_job" and r["error"]["retryable"] is False
     assert "line 4, column 3" in r["error"]["message"] or "4:3" in r["error"]["message"]
+    assert r["job_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert r["request_sha256"] is None and r["started_at"] is None and r["duration_ms"] is None
     assert r["attempts"] == 0 and r["error"]["http_status"] is None
     assert "bad.yaml:4:3" in d.log
