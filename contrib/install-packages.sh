@@ -39,7 +39,8 @@ fi
 
 echo "Installing ${#missing[@]} missing packages: ${missing[*]}"
 apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 -o APT::Color=0)
-log=$(mktemp)
+umask 022 # what packages create is for everybody
+log=$(mktemp /tmp/flowspool-apt.XXXXXX)
 trap 'rm -f "$log"' EXIT
 if ! { "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
     tail -n 40 "$log" >&2

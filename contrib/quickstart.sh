@@ -3,7 +3,8 @@
 # this machine with flowspool-sandbox, runs the jobs in jobs/ through flowspoold into a scratch spool and
 # shows what came out. Nothing is sent to the network but to the package mirror; nothing is left running.
 set -euo pipefail
-cd -P "$(dirname "${BASH_SOURCE[0]}")/.."
+unset CDPATH
+cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
 bin=build/release/bin
 sandbox=
@@ -36,7 +37,9 @@ trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
 say "1. Packages"
-contrib/install-packages.sh contrib/debian-packages-build.txt </dev/null
+contrib/install-packages.sh contrib/debian-packages.txt </dev/null
+# shellcheck source=contrib/environment.sh
+. contrib/environment.sh
 
 say "2. Build, into build/release"
 quietly cmake --preset release -DFLOWSPOOL_TESTS=OFF
@@ -49,9 +52,10 @@ spool=$scratch/spool
 mkdir "$spool"
 key_file=$scratch/api-key
 (umask 077 && od -An -N16 -tx1 /dev/urandom | tr -d ' \n' >"$key_file")
-"$bin/flowspool-sandbox" --port 0 --port-file "$scratch/port" --workflows contrib/sandbox-workflows.yaml \
-    --key-file "$key_file" --latency uniform:200ms,900ms --limiter sliding --limit 10 --window 1s \
-    >"$scratch/sandbox.log" 2>&1 </dev/null &
+# Ends with this script, however that ends.
+setpriv --pdeathsig TERM "$bin/flowspool-sandbox" --port 0 --port-file "$scratch/port" \
+    --workflows contrib/sandbox-workflows.yaml --key-file "$key_file" --latency uniform:200ms,900ms \
+    --limiter sliding --limit 10 --window 1s >"$scratch/sandbox.log" 2>&1 </dev/null &
 sandbox=$!
 for ((i = 0; i < 100; i++)); do
     [ ! -s "$scratch/port" ] || break
@@ -74,7 +78,8 @@ echo "$jobs jobs in $(find "$spool" -maxdepth 1 -name '*.y*ml' | wc -l) files."
 
 say "5. flowspoold --once"
 status=0
-"$bin/flowspoold" --spool "$spool" --endpoint "$endpoint" --api-key-file "$key_file" --once </dev/null || status=$?
+setpriv --pdeathsig TERM "$bin/flowspoold" --spool "$spool" --endpoint "$endpoint" --api-key-file "$key_file" \
+    --once </dev/null || status=$?
 stop_sandbox
 
 say "6. What came out"

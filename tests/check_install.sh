@@ -5,7 +5,7 @@
 set -euo pipefail
 build=$1 compiler=$2 libdir=$3
 
-prefix=$(mktemp -d)
+prefix=$(mktemp -d /tmp/flowspool-install.XXXXXX) # without spaces: pkg-config(1) quotes badly
 trap 'rm -rf "$prefix"' EXIT
 fail() {
     echo "$*" >&2
@@ -17,7 +17,9 @@ for file in bin/flowspool bin/flowspool-sandbox sbin/flowspoold include/flowspoo
     "$libdir/libflowspool.a" "$libdir/libflowspool.so" "$libdir/libflowspool.so.0"; do
     [ -e "$prefix/$file" ] || fail "not installed: $file"
 done
-[ -e "$prefix/share/man/man8/flowspoold.8" ] || fail "not installed: the manual page of flowspoold"
+for page in flowspool.1 flowspool-sandbox.1 flowspool.yaml.5 flowspool-job.5 flowspoold.8; do
+    [ -e "$prefix/share/man/man${page##*.}/$page" ] || fail "not installed: the manual page $page"
+done
 
 # Only public names, in both forms: a program that links the archive may have its own job_event().
 for library in "-D $prefix/$libdir/libflowspool.so" "$prefix/$libdir/libflowspool.a"; do

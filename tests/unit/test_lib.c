@@ -84,8 +84,9 @@ struct example {
 };
 
 static const struct example examples[] = {
-    {"jobs/story.yaml", 1},   {"jobs/product-copy.yaml", 3}, {"jobs/translate.yml", 1},
-    {"jobs/summary.yaml", 1}, {"jobs/email-reply.yaml", 1},  {"jobs/meta-descriptions.yaml", 3},
+    {"jobs/story.yaml", 1},         {"jobs/product-copy.yaml", 3}, {"jobs/translate.yml", 1},
+    {"jobs/summary.yaml", 1},       {"jobs/email-reply.yaml", 1},  {"jobs/meta-descriptions.yaml", 3},
+    {"jobs/weekly-report.yaml", 1},
 };
 
 static void the_example_jobs_are_accepted(void **state)
