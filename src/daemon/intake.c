@@ -315,7 +315,8 @@ int intake_retry(struct intake *in, const char *path, int64_t job, bool force)
 
 bool intake_idle(const struct intake *in)
 {
-    return in->scanned && in->scan == NULL && in->waiting.count == 0 && in->writing.count == 0;
+    return in->scanned && in->scan == NULL && in->waiting.count == 0 && in->writing.count == 0 &&
+           in->marking.count == 0;
 }
 
 bool intake_scanned(const struct intake *in)
@@ -346,6 +347,7 @@ void intake_free(struct intake *in)
 {
     pathmap_clear(&in->waiting);
     pathmap_clear(&in->writing);
+    pathmap_clear(&in->marking);
     pathmap_clear(&in->told);
     clear_failed_dirs(in);
     free(in->seen);

@@ -23,6 +23,7 @@ struct intake {
 
     struct pathmap waiting; /* not complete yet, or to be looked at again */
     struct pathmap writing; /* their take is on its way to the store */
+    struct pathmap marking; /* so is that they are missing, or back */
 
     struct spool_scan *scan;
     int64_t scan_began_mono_ms, scan_began_unix_ms;

@@ -225,7 +225,6 @@ static void unchanged_file(struct intake *in, const char *path, const struct fil
     forget_waiting(in, path);
     if (row->missing_ms != 0) {
         intake_back(in, row);
-        store_files_missing(in->o.store, &row->id, 1, 0, NULL, NULL);
         log_line(LOG_INFO, row->path, "its file is back");
         in->o.host.changed(in->o.host.arg);
     }
@@ -282,6 +281,8 @@ void intake_look(struct intake *in, const char *hint, bool arrived, int64_t seen
     memcpy(job_path, hint, len);
     job_path[len] = '\0';
     struct path_entry *busy = pathmap_find(&in->writing, job_path);
+    if (busy == NULL)
+        busy = pathmap_find(&in->marking, job_path);
     if (busy != NULL) {
         busy->again = true;
         busy->arrived = busy->arrived || arrived;

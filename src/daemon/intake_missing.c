@@ -50,11 +50,51 @@ static void count_vanished(struct intake *in, int64_t jobs)
     intake_wake_at(in, now + VANISH_CALM_MS);
 }
 
+struct missing_write {
+    struct intake *in;
+    struct path_entry *entry;
+    char *path;
+};
+
+static void on_missing_written(void *arg, enum store_rc rc)
+{
+    struct missing_write *m = arg;
+    struct intake *in = m->in;
+    bool again = m->entry->again, arrived = m->entry->arrived;
+    (void)rc;
+    pathmap_remove(&in->marking, m->entry);
+    if (again && !in->stopped)
+        intake_look(in, m->path, arrived, clock_unix_ms());
+    intake_resume_scan(in);
+    in->o.host.changed(in->o.host.arg);
+    free(m->path);
+    free(m);
+}
+
+/* Until it is durable the store still says the opposite: what looks meanwhile would count the file twice. */
+static bool write_missing(struct intake *in, const struct file_row *row, int64_t missing_ms)
+{
+    struct missing_write *m = calloc(1, sizeof *m);
+    if (m == NULL)
+        return false;
+    m->in = in;
+    m->path = strdup(row->path);
+    m->entry = m->path != NULL ? pathmap_add(&in->marking, row->path) : NULL;
+    if (m->entry == NULL) {
+        free(m->path);
+        free(m);
+        return false;
+    }
+    store_files_missing(in->o.store, &row->id, 1, missing_ms, on_missing_written, m);
+    return true;
+}
+
 static void mark_missing(struct intake *in, const struct file_row *row)
 {
+    if (!write_missing(in, row, clock_unix_ms()))
+        return; /* no memory: the next scan finds it */
     int64_t jobs = drop_candidates(in, row->id);
     count_vanished(in, jobs);
-    store_files_missing(in->o.store, &row->id, 1, clock_unix_ms(), NULL, NULL);
     if (jobs > 0)
         log_line(LOG_INFO, row->path, "its file is gone: what was waiting will not be sent");
 }
@@ -72,6 +112,8 @@ void intake_gone(struct intake *in, const char *job_path)
 void intake_back(struct intake *in, const struct file_row *row)
 {
     size_t count = 0;
+    if (!write_missing(in, row, 0))
+        return;
     struct job_row *jobs = store_file_jobs(in->o.store, row->id, &count);
     for (size_t i = 0; i < count; i++)
         if (jobs[i].state == JOB_WAITING && in->vanish_count > 0)
@@ -179,7 +221,8 @@ void intake_find_missing(struct intake *in)
         after = count > 0 ? strdup(rows[count - 1].path) : NULL;
         for (size_t i = 0; i < count; i++) {
             const struct file_row *row = &rows[i];
-            bool busy = pathmap_find(&in->writing, row->path) != NULL;
+            bool busy = pathmap_find(&in->writing, row->path) != NULL ||
+                        pathmap_find(&in->marking, row->path) != NULL;
             if (row->missing_ms == 0 && !busy && !intake_was_seen(in, row->id) &&
                 really_absent(in, row->path))
                 mark_missing(in, row);

@@ -184,13 +184,12 @@ def test_20_failures_in_a_row_hold_the_workflow(spool, hostile, daemon):
         spool.drop(f"a{n:02}.yaml", workflow="wf_a", inputs={"n": n})
     daemon(server.url, "--max-concurrency", "4", config="retry: {base: 10ms, cap: 20ms, max_attempts: 2}\n")
     wait_for(lambda: "workflow" in holds(spool), "the hold")
-    failed = sum("error.json" in name for name in spool.outcomes())
-    assert failed <= 12, "a hold costs no job its attempts"
     spool.drop("b.yaml", workflow="wf_b")
     assert spool.outcome("b")["success"]
     script(server, all="ok")
     wait_for(lambda: len(spool.outcomes()) == 41, "all of them")
-    assert sum("error.json" in name for name in spool.outcomes()) == failed
+    # A hold costs no job its attempts: only what was sent before it can have failed.
+    assert sum("error.json" in name for name in spool.outcomes()) <= 12
 
 
 def test_give_up_after_fails_the_jobs_of_a_workflow_hold(spool, hostile, once):
