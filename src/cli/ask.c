@@ -33,8 +33,8 @@ static enum ask_rc why_not(int err, const char **reason)
     }
 }
 
-enum ask_rc ask_daemon(const struct config *cfg, const struct order *o, struct arena *a,
-                       struct order_reply *reply, const char **reason)
+static enum ask_rc call(const struct config *cfg, const struct order *o, struct arena *a,
+                        struct order_reply *reply, const char **reason)
 {
     int err = -ENOMEM;
     char *request = order_print(o);
@@ -46,4 +46,16 @@ enum ask_rc ask_daemon(const struct config *cfg, const struct order *o, struct a
     free(text);
     *reason = ours ? reply->error : "its answer makes no sense";
     return ours && reply->ok ? ASK_ANSWERED : ASK_FAILED;
+}
+
+enum ask_rc ask_daemon(const struct config *cfg, const struct order *o, struct arena *a,
+                       struct order_reply *reply, const char **reason)
+{
+    if (o->kind == ORDER_STATUS)
+        return call(cfg, o, a, reply, reason);
+    enum ask_rc rc = call(cfg, &(struct order){.kind = ORDER_STATUS}, a, reply, reason);
+    if (rc != ASK_ANSWERED)
+        return rc;
+    rc = call(cfg, o, a, reply, reason);
+    return rc == ASK_SILENT ? ASK_UNSURE : rc;
 }

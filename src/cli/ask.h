@@ -8,12 +8,14 @@
 enum ask_rc {
     ASK_ANSWERED,
     ASK_NOBODY,  /* no daemon runs */
-    ASK_SILENT,  /* it does not answer in time */
+    ASK_SILENT,  /* it does not answer in time; it got no order */
+    ASK_UNSURE,  /* it did not answer the order in time, and may still carry it out */
     ASK_REFUSED, /* we may not talk to it, or it hung up */
     ASK_FAILED,  /* its answer makes no sense, or something else broke */
 };
 
-/* The reply lives in the arena. reason is for people. */
+/* The reply lives in the arena. reason is for people. Whether the daemon answers is found out before it gets
+ * an order: one that hangs must not carry out an hour later what was given up long ago. */
 enum ask_rc ask_daemon(const struct config *cfg, const struct order *o, struct arena *a,
                        struct order_reply *reply, const char **reason);
 

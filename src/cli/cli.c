@@ -64,8 +64,9 @@ bool cli_find(const struct cli *c, struct config *out)
 {
     struct config_overrides o = {.spool = c->spool, .max_jobs = -1};
     struct fault f;
-    if (c->spool == NULL && c->config == NULL)
-        o.spool = getenv("FLOWSPOOL_SPOOL");
+    const char *usual = getenv("FLOWSPOOL_SPOOL");
+    if (c->spool == NULL && c->config == NULL && usual != NULL && usual[0] != '\0')
+        o.spool = usual;
     if (o.spool == NULL && c->config == NULL) {
         cli_misused("", "which spool? Give --spool DIR, -c FILE or $FLOWSPOOL_SPOOL");
         return false;
@@ -86,6 +87,14 @@ enum store_rc cli_open(const struct config *cfg, struct store **out)
     if (rc != STORE_OK && rc != STORE_ABSENT)
         cli_complain("%s", message);
     return rc;
+}
+
+void cli_no_state(const struct config *cfg)
+{
+    cli_complain(
+        "there is no state in %s: no flowspoold has run on this spool yet, or its state_dir is elsewhere "
+        "(give -c FILE)",
+        cfg->state_dir);
 }
 
 bool cli_close(struct store *s)

@@ -61,6 +61,8 @@ int cli_misused(const char *command, const char *format, ...) __attribute__((for
 bool cli_find(const struct cli *c, struct config *out);
 /* STORE_OK, STORE_ABSENT (nothing was said: no daemon has run here), or another: it was said why. */
 enum store_rc cli_open(const struct config *cfg, struct store **out);
+/* Complains that no daemon has run here. */
+void cli_no_state(const struct config *cfg);
 /* Closes; false when a read had failed: it was said why. */
 bool cli_close(struct store *s);
 

@@ -6,6 +6,7 @@
 
 #include "core/jsonquote.h"
 #include "core/units.h"
+#include "core/utf8.h"
 
 static void begin(struct json_line *j, const char *name)
 {
@@ -35,10 +36,39 @@ void json_end_line(struct json_line *j)
     j->more = false;
 }
 
+static size_t plain_span(const char *text)
+{
+    size_t n = 0;
+    while (text[n] >= 0x20 && text[n] < 0x7F)
+        n++;
+    return n;
+}
+
+/* The character at text; its length. In JSON, one that a terminal obeys can only stand in a string. */
+static size_t put_character(FILE *out, const char *text)
+{
+    char shown[24];
+    uint32_t cp = 0;
+    size_t n = utf8_decode(text, strnlen(text, 4), &cp);
+    n = n > 0 ? n : 1;
+    utf8_escape(text, n, shown, sizeof shown);
+    if (shown[0] == '\\')
+        fprintf(out, "\\u%04" PRIx32, cp);
+    else
+        fwrite(text, 1, n, out);
+    return n;
+}
+
 void json_raw(struct json_line *j, const char *name, const char *text)
 {
     begin(j, name);
-    fputs(text, j->out);
+    while (*text != '\0') {
+        size_t n = plain_span(text);
+        fwrite(text, 1, n, j->out);
+        text += n;
+        if (*text != '\0')
+            text += put_character(j->out, text);
+    }
 }
 
 void json_text(struct json_line *j, const char *name, const char *text)

@@ -1,4 +1,7 @@
-/* jsonline - one JSON object a line, member by member, straight to a stream. */
+/* jsonline - one JSON object a line, member by member, straight to a stream.
+ *
+ * What JSON may hold as it is but a terminal obeys (C1, DEL, bidirectional overrides) is written as \uXXXX.
+ */
 #ifndef FLOWSPOOL_CLI_JSONLINE_H
 #define FLOWSPOOL_CLI_JSONLINE_H
 

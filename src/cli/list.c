@@ -13,19 +13,21 @@
 #include "core/utf8.h"
 #include "io/clock.h"
 
-static const char help[] =
-    "usage: flowspool list [--state S] [--workflow W] [--json] [JOB...]\n"
-    "Lists jobs in the order of their files, one a line; at the end the files that are\n"
-    "refused because their outcome's name is taken or impossible.\n"
-    "\n"
-    "      --state S     waiting, later, held, missing, in-flight, done, failed or refused\n"
-    "      --workflow W  only this workflow\n"
-    "      --json        one JSON object a line; names of members in flowspool(1)\n"
-    "      JOB           a file in the spool, a glob, or 6 or more digits of the request's\n"
-    "                    digest; none: all\n"
-    "\n"
-    "Examples: flowspool list --state failed\n"
-    "          flowspool list --json 'night-*.yaml' | jq -r .job\n";
+static const char help[] = "usage: flowspool list [--state S] [--workflow W] [--json] [JOB...]\n"
+                           "Lists jobs in the order of their files, one a line; at the end the files that\n"
+                           "are refused because their outcome's name is taken or impossible.\n"
+                           "\n"
+                           "      --state S     only waiting, later, held, missing, in-flight, done, failed\n"
+                           "                    or refused\n"
+                           "      --workflow W  only this workflow\n"
+                           "      --json        one JSON object a line; names of members in flowspool(1)\n"
+                           "      JOB           a file in the spool, an outcome file, a glob, or 6 or more\n"
+                           "                    digits of the request's digest; none: all\n"
+                           "\n"
+                           "Exit: 0, whether or not there are any; 2 no job is called JOB.\n"
+                           "\n"
+                           "Examples: flowspool list --state failed\n"
+                           "          flowspool list --json 'night-*.yaml' | jq -r .job\n";
 
 enum { COLUMN_STATE = 1, COLUMNS = 5 };
 static const struct table_column columns[COLUMNS] = {
@@ -130,6 +132,13 @@ static void job_row_json(struct list *l, const struct job_row *r)
     json_end_line(j);
 }
 
+static bool on_job_seen(void *arg, const struct job_row *r)
+{
+    struct list *l = arg;
+    select_see(&l->selection, r);
+    return true;
+}
+
 static bool on_job(void *arg, const struct job_row *r)
 {
     struct list *l = arg;
@@ -147,11 +156,22 @@ static bool on_job(void *arg, const struct job_row *r)
 
 /* ---- refused files ---- */
 
+static bool is_refused(const struct file_row *f)
+{
+    return f->state == FILE_CONFLICT && f->missing_ms == 0;
+}
+
+static void on_file_seen(struct list *l, const struct file_row *f)
+{
+    const struct job_row as_job = {.path = f->path, .stem = f->path};
+    select_see(&l->selection, &as_job);
+}
+
 static void on_file(struct list *l, const struct file_row *f)
 {
     const struct job_row as_job = {.path = f->path, .stem = f->path};
     const struct select_word *by;
-    if (f->state != FILE_CONFLICT || f->missing_ms != 0 || !select_job(&l->selection, &as_job, &by))
+    if (!select_job(&l->selection, &as_job, &by))
         return;
     const char *fault = f->fault != NULL ? f->fault : "";
     if (!l->json) {
@@ -168,14 +188,16 @@ static void on_file(struct list *l, const struct file_row *f)
     json_end_line(&l->line);
 }
 
-static void refused_files(struct list *l, struct store *s)
+static void refused_files(struct list *l, struct store *s,
+                          void (*on)(struct list *l, const struct file_row *f))
 {
     char *after = NULL;
     for (;;) {
         size_t count = 0;
         struct file_row *rows = store_files_page(s, after, 1000, &count);
         for (size_t i = 0; i < count; i++)
-            on_file(l, &rows[i]);
+            if (is_refused(&rows[i]))
+                on(l, &rows[i]);
         free(after);
         after = count > 0 ? strdup(rows[count - 1].path) : NULL;
         file_rows_free(rows, count);
@@ -190,14 +212,28 @@ static void refused_files(struct list *l, struct store *s)
 
 /* ---- all of it ---- */
 
-static void read_all(struct list *l, struct store *s)
+/* Every job is looked at for the words, whatever the options leave out: that a job is in another state does
+ * not make its name wrong. */
+static void see_all(struct list *l, struct store *s, bool refused)
 {
-    struct store_counts counts;
+    store_list(s, -1, NULL, on_job_seen, l);
+    if (refused)
+        refused_files(l, s, on_file_seen);
+}
+
+static bool read_all(struct list *l, struct store *s)
+{
+    struct store_counts counts = {0};
+    bool refused = store_counts(s, &counts) && counts.refused > 0;
+    if (l->selection.count > 0)
+        see_all(l, s, refused);
+    if (!select_check(&l->selection))
+        return false;
     if (!l->filtered || l->state != SHOWN_REFUSED)
         store_list(s, l->filtered ? shown_stored(l->state) : -1, l->workflow, on_job, l);
-    if (l->workflow == NULL && (!l->filtered || l->state == SHOWN_REFUSED) && store_counts(s, &counts) &&
-        counts.refused > 0)
-        refused_files(l, s);
+    if (refused && l->workflow == NULL && (!l->filtered || l->state == SHOWN_REFUSED))
+        refused_files(l, s, on_file);
+    return true;
 }
 
 static bool copy(FILE *from, FILE *to)
@@ -226,14 +262,14 @@ static int list_store(struct list *l, struct store *s)
     }
     l->line.out = l->out;
     l->colours = terminal_colours();
-    read_all(l, s);
+    bool meant = read_all(l, s);
     bool whole = cli_close(s);
     whole = (l->table == NULL || table_close(l->table)) && whole && !l->no_memory && !l->line.failed;
-    bool shown = copy(l->out, stdout);
+    bool shown = !meant || copy(l->out, stdout);
     fclose(l->out);
     if (!whole)
         cli_complain("the list is not whole");
-    return whole && shown ? CLI_OK : CLI_USAGE;
+    return meant && whole && shown ? CLI_OK : CLI_USAGE;
 }
 
 static int list_at(struct list *l, const struct config *cfg)
@@ -241,13 +277,10 @@ static int list_at(struct list *l, const struct config *cfg)
     struct store *s;
     enum store_rc rc = cli_open(cfg, &s);
     if (rc == STORE_ABSENT)
-        cli_complain("no flowspoold has run on %s yet", cfg->spool);
+        cli_no_state(cfg);
     if (rc != STORE_OK)
-        return rc == STORE_ABSENT ? CLI_OK : CLI_USAGE;
-    int status = list_store(l, s);
-    if (status != CLI_OK || l->filtered || l->workflow != NULL) /* none in that state is an answer */
-        return status;
-    return select_check(&l->selection) ? CLI_OK : CLI_USAGE;
+        return rc == STORE_ABSENT && l->selection.count == 0 ? CLI_OK : CLI_USAGE;
+    return list_store(l, s);
 }
 
 enum { OPT_STATE = CLI_OPT_OWN, OPT_WORKFLOW, OPT_JSON };

@@ -21,8 +21,8 @@ static const char help[] =
     "  -c, --config FILE  the daemon's configuration (spool, state_dir)\n"
     "      --help         also behind a command; --version\n"
     "\n"
-    "Exit: 0 done, 1 not all of it, 2 usage or no such spool, 4 a daemon has the state\n"
-    "and does not answer.\n"
+    "Exit: 0 done, 1 not all of it, 2 usage, no such spool or job, 4 a daemon has the\n"
+    "state and does not answer.\n"
     "\n"
     "Example: flowspool --spool /var/spool/flowspool status\n";
 
@@ -36,10 +36,13 @@ static const struct {
 
 static int run_command(struct cli *c, int argc, char **argv)
 {
+    char called[64]; /* as getopt's complaints begin */
+    snprintf(called, sizeof called, "flowspool %s", argv[0]);
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         if (strcmp(argv[0], commands[i].name) != 0)
             continue;
         optind = 0; /* starts getopt afresh */
+        argv[0] = called;
         return commands[i].run(c, argc, argv);
     }
     return cli_misused("", "there is no command \"%s\"", argv[0]);
@@ -63,7 +66,10 @@ int main(int argc, char **argv)
     };
     struct cli c = {0};
     int option;
+    static char called[] = "flowspool";
     setlocale(LC_CTYPE, ""); /* for the width of characters */
+    if (argc > 0)
+        argv[0] = called;
     while ((option = getopt_long(argc, argv, "+c:", options, NULL)) != -1) {
         if (option == CLI_OPT_VERSION) {
             puts("flowspool " FLOWSPOOL_VERSION);
@@ -73,7 +79,7 @@ int main(int argc, char **argv)
         if (rc >= 0)
             return finish(rc);
     }
-    if (optind == argc)
+    if (optind >= argc)
         return cli_misused("", "which command?");
     return finish(run_command(&c, argc - optind, argv + optind));
 }

@@ -10,7 +10,7 @@ int offline_change(const struct config *cfg, store_edit_fn edit, void *arg)
         cli_complain("%s and does not answer: it is starting, stopping or stuck", message);
         return CLI_LOCKED;
     case STORE_EDIT_ABSENT:
-        cli_complain("%s: no flowspoold has run on this spool yet", message);
+        cli_no_state(cfg);
         return CLI_USAGE;
     case STORE_EDIT_FAILED:
         break;
@@ -22,8 +22,10 @@ int offline_change(const struct config *cfg, store_edit_fn edit, void *arg)
 int offline_refuse(enum ask_rc rc, const char *reason)
 {
     if (rc == ASK_SILENT)
-        cli_complain("flowspoold does not answer; it may still do what was asked once it goes on");
+        cli_complain("flowspoold runs but does not answer: it is stuck or very busy; nothing was changed");
+    else if (rc == ASK_UNSURE)
+        cli_complain("flowspoold got the order and does not answer: it may still carry it out");
     else
         cli_complain("flowspoold: %s", reason);
-    return rc == ASK_SILENT ? CLI_LOCKED : CLI_USAGE;
+    return rc == ASK_SILENT || rc == ASK_UNSURE ? CLI_LOCKED : CLI_USAGE;
 }

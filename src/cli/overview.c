@@ -5,11 +5,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/holdwords.h"
 #include "cli/terminal.h"
 #include "core/units.h"
 #include "core/utf8.h"
 
 #define LABEL_WIDTH 10
+
+/* Whether nothing at all is sent for a while that nobody knows. */
+static bool is_stopped(const struct status *s)
+{
+    for (size_t i = 0; i < s->nholds; i++)
+        if (strcmp(s->holds[i].kind, STATUS_GATE) == 0 || strcmp(s->holds[i].kind, STATUS_ACCOUNT) == 0 ||
+            strcmp(s->holds[i].kind, STATUS_ENDPOINT) == 0)
+            return true;
+    return false;
+}
 
 int64_t overview_left_ms(const struct overview *o)
 {
@@ -18,6 +29,8 @@ int64_t overview_left_ms(const struct overview *o)
         return -1;
     if (left == 0)
         return 0;
+    if (is_stopped(&o->status))
+        return -1;
     return o->status.per_second > 0 ? (int64_t)((double)left / o->status.per_second * 1000) : -1;
 }
 
@@ -43,7 +56,29 @@ static void end(struct line *l)
 static void part(struct line *l, const char *separator, const char *colour, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* Whatever comes from outside is escaped here. */
+static void new_line(struct line *l)
+{
+    fprintf(l->out, "\n%*s", LABEL_WIDTH, "");
+    l->used = 0;
+}
+
+/* Word by word; one that is longer than a line stays whole, so that it can be copied. */
+static void put_words(struct line *l, char *text)
+{
+    bool first = true;
+    for (char *word = strsep(&text, " "); word != NULL; word = strsep(&text, " ")) {
+        size_t columns = text_width(word);
+        if (!first && LABEL_WIDTH + l->used + 1 + columns > l->width)
+            new_line(l);
+        else if (!first)
+            l->used++, fputc(' ', l->out);
+        fputs(word, l->out);
+        l->used += columns;
+        first = false;
+    }
+}
+
+/* Whatever comes from outside is escaped here. A part that does not fit begins a line of its own. */
 static void part(struct line *l, const char *separator, const char *colour, const char *format, ...)
 {
     char raw[1024], text[1536];
@@ -52,19 +87,21 @@ static void part(struct line *l, const char *separator, const char *colour, cons
     vsnprintf(raw, sizeof raw, format, ap);
     va_end(ap);
     utf8_escape(raw, strlen(raw), text, sizeof text);
-    size_t columns = text_width(text);
     if (l->used > 0) {
-        bool fits = LABEL_WIDTH + l->used + strlen(separator) + 1 + columns < l->width;
+        /* one column for the blank, one for the separator that may follow */
+        size_t after = l->used + strlen(separator) + 1;
         fputs(separator, l->out);
-        if (fits)
+        if (LABEL_WIDTH + after + text_width(text) + 1 > l->width) {
+            new_line(l);
+        } else {
             fputc(' ', l->out);
-        else
-            fprintf(l->out, "\n%*s", LABEL_WIDTH, "");
-        l->used = fits ? l->used + strlen(separator) + 1 : 0;
+            l->used = after;
+        }
     }
     bool coloured = colour != NULL && l->colours;
-    fprintf(l->out, "%s%s%s", coloured ? colour : "", text, coloured ? TERMINAL_PLAIN : "");
-    l->used += columns;
+    fputs(coloured ? colour : "", l->out);
+    put_words(l, text);
+    fputs(coloured ? TERMINAL_PLAIN : "", l->out);
 }
 
 static void duration(int64_t ms, char buf[48])
@@ -102,7 +139,8 @@ static void jobs_line(struct line *l, const struct overview *o)
     const struct store_counts *c = &o->counts;
     start(l, "jobs");
     if (!o->has_state) {
-        part(l, "", NULL, "unknown: no flowspoold has run here yet");
+        part(l, "", NULL,
+             "unknown: no flowspoold has run here yet, or its state_dir is elsewhere (give -c FILE)");
         end(l);
         return;
     }
@@ -140,9 +178,9 @@ static void rate_line(struct line *l, const struct overview *o)
         return;
     }
     part(l, "", NULL, "%.1f/s", s->per_second);
-    part(l, ",", NULL, "cap %lld (%s)", (long long)s->cap, s->cap_reason);
+    part(l, ",", NULL, "at most %lld in flight (%s)", (long long)s->cap, s->cap_reason);
     if (s->limit > 0)
-        part(l, ",", NULL, "limit %lld", (long long)s->limit);
+        part(l, ",", NULL, "the server's limit is %lld", (long long)s->limit);
     if (s->last_429_ago_ms >= 0) {
         duration(s->last_429_ago_ms, text);
         part(l, ",", NULL, "last 429 %s ago", text);
@@ -157,69 +195,36 @@ static void rate_line(struct line *l, const struct overview *o)
 
 /* ---- why nothing is sent ---- */
 
-static const char *gate_words(const char *cause)
-{
-    static const struct {
-        const char *cause, *words;
-    } table[] = {
-        {"paused", "paused; to go on: flowspool resume"},
-        {"pause-file", "paused by the file PAUSE in the spool; to go on: remove it"},
-        {"vanished", "most job files vanished at once; if that is right: flowspool resume"},
-        {"lost-state", "the state was lost, results may be bought again; if that is right: flowspool resume"},
-        {"disk", "the disk is full or outcomes cannot be written"},
-        {"max-jobs", "max_jobs of this start are used up"},
-        {"spool-gone", "the spool cannot be listed"},
-        {"draining", "stopping"},
-    };
-    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
-        if (strcmp(table[i].cause, cause) == 0)
-            return table[i].words;
-    return cause;
-}
-
-static void hold_words(const struct status_hold *h, char *buf, size_t size)
-{
-    const char *open = h->reason[0] != '\0' ? " (" : "", *close = h->reason[0] != '\0' ? ")" : "";
-    if (strcmp(h->kind, STATUS_GATE) == 0)
-        snprintf(buf, size, "%s", gate_words(h->cause));
-    else if (strcmp(h->kind, STATUS_DIRECTORY) == 0)
-        snprintf(buf, size, "no outcome can be written in the directory %s", h->reason);
-    else if (strcmp(h->kind, STATUS_RATE) == 0)
-        snprintf(buf, size, "the account's rate limit is met (429)");
-    else if (strcmp(h->kind, STATUS_ACCOUNT) == 0)
-        snprintf(buf, size, "the account refuses %s%s%s%s",
-                 strcmp(h->cause, "unauthorized") == 0 ? "the key" : "work", open, h->reason, close);
-    else if (strcmp(h->kind, STATUS_WORKFLOW) == 0)
-        snprintf(buf, size, "workflow %s %s%s%s%s", h->workflow != NULL ? h->workflow : "?",
-                 strcmp(h->cause, "workflow_not_found") == 0 ? "is not found" : "fails", open, h->reason,
-                 close);
-    else if (strcmp(h->kind, STATUS_ENDPOINT) == 0)
-        snprintf(buf, size, "the endpoint %s%s%s%s",
-                 strcmp(h->cause, "server_errors") == 0 ? "fails" : "is out of reach", open, h->reason,
-                 close);
-    else
-        snprintf(buf, size, "%s: %s%s%s%s", h->kind, h->cause, open, h->reason, close);
-}
-
 static void hold_line(struct line *l, const struct status_hold *h, bool first)
 {
-    char words[768], wait[48];
-    hold_words(h, words, sizeof words);
+    char words[HOLD_WORDS_SIZE], time[48];
+    hold_words(h, words);
     start(l, first ? "sending" : "");
-    part(l, "", TERMINAL_YELLOW, "held: %s", words);
-    if (h->probing)
-        part(l, ",", NULL, "one request asks now");
-    else if (h->next_probe_ms >= 0) {
-        duration(h->next_probe_ms, wait);
-        part(l, ",", NULL, "next probe in %s", wait);
+    if (h->held_for_ms >= 0) {
+        duration(h->held_for_ms, time);
+        part(l, "", TERMINAL_YELLOW, "held for %s: %s", time, words);
+    } else {
+        part(l, "", TERMINAL_YELLOW, "held: %s", words);
+    }
+    if (h->probing) {
+        part(l, ";", NULL, "one request asks now");
+    } else if (h->next_probe_ms >= 0) {
+        duration(h->next_probe_ms, time);
+        part(l, ";", NULL, "asks again in %s", time);
     }
     end(l);
 }
 
+/* What outlives the daemon. */
 static void stored_holds(struct line *l, const struct overview *o)
 {
-    if (o->paused)
+    char time[48];
+    if (o->paused && o->paused_ms > 1 && o->paused_ms <= o->now_ms) {
+        duration(o->now_ms - o->paused_ms, time);
+        part(l, ";", TERMINAL_YELLOW, "for %s: %s", time, gate_words("paused"));
+    } else if (o->paused) {
         part(l, ";", TERMINAL_YELLOW, "%s", gate_words("paused"));
+    }
     if (o->lost_state)
         part(l, ";", TERMINAL_YELLOW, "%s", gate_words("lost-state"));
     if (o->account != NULL)

@@ -16,6 +16,7 @@ struct overview {
     bool has_state; /* a daemon has run here */
     struct store_counts counts;
     bool paused, lost_state; /* closed by the operator, or until the operator looks: outlives restarts */
+    int64_t paused_ms;       /* since when, as far as it is known; else at most 1 */
     const char *account;     /* status with which the account refused work last, or NULL */
     /* the daemon's: only with ASK_ANSWERED */
     enum ask_rc daemon;

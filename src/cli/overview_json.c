@@ -10,6 +10,7 @@ static const char *daemon_word(enum ask_rc rc)
     case ASK_NOBODY:
         return "not_running";
     case ASK_SILENT:
+    case ASK_UNSURE:
         return "no_answer";
     case ASK_REFUSED:
         return "refused";
@@ -47,8 +48,12 @@ bool overview_json(const struct overview *o, FILE *out)
     json_text(&j, "spool", o->cfg->spool);
     json_text(&j, "state_dir", o->cfg->state_dir);
     json_text(&j, "daemon", daemon_word(o->daemon));
+    json_text(&j, "reason", o->daemon == ASK_ANSWERED ? NULL : o->reason);
     jobs(&j, o);
     json_bool(&j, "paused", o->paused);
+    json_instant(&j, "paused_at", o->paused_ms > 1 ? o->paused_ms : 0);
+    json_bool(&j, "lost_state", o->lost_state);
+    json_text(&j, "account_refused", o->account);
     json_known(&j, "left_ms", overview_left_ms(o));
     json_raw(&j, "live", o->daemon == ASK_ANSWERED ? o->status_json : "null");
     json_close(&j);

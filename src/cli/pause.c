@@ -1,17 +1,27 @@
 /* flowspool pause. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "cli/switch.h"
+#include "io/clock.h"
 
-static const char help[] =
-    "usage: flowspool pause\n"
-    "Sends nothing new until flowspool resume; requests in flight finish and their\n"
-    "outcomes are written. It outlives restarts. Without a daemon, the next one starts\n"
-    "paused. A file PAUSE in the spool does the same as long as it is there.\n"
-    "\n"
-    "Example: flowspool --spool /var/spool/flowspool pause\n";
+static const char help[] = "usage: flowspool pause\n"
+                           "Sends nothing new until flowspool resume; requests in flight finish and their\n"
+                           "outcomes are written. It outlives restarts. Without a daemon, the next one\n"
+                           "starts paused. A file PAUSE in the spool does the same as long as it is there.\n"
+                           "\n"
+                           "Example: flowspool --spool /var/spool/flowspool pause\n";
 
+/* The value is when: status shows it. */
 static void change(struct store *s)
 {
-    store_set(s, "gate.paused", "1", NULL, NULL);
+    char since[24];
+    char *before = store_get(s, "gate.paused");
+    snprintf(since, sizeof since, "%" PRId64, clock_unix_ms());
+    if (before == NULL)
+        store_set(s, "gate.paused", since, NULL, NULL);
+    free(before);
 }
 
 int cli_pause(struct cli *c, int argc, char **argv)

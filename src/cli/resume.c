@@ -1,13 +1,13 @@
 /* flowspool resume. */
 #include "cli/switch.h"
 
-static const char help[] =
-    "usage: flowspool resume\n"
-    "Ends a pause, and accepts what sending is held for until somebody says that it is\n"
-    "right: a state that was lost, job files that vanished. Where the account or the\n"
-    "endpoint refuses work, one job asks again at once.\n"
-    "\n"
-    "Example: flowspool --spool /var/spool/flowspool resume\n";
+static const char help[] = "usage: flowspool resume\n"
+                           "Ends a pause, and accepts what sending is held for until somebody says that it\n"
+                           "is right: a state that was lost, job files that vanished. Where the account or\n"
+                           "the endpoint refuses work, one job asks again at once. Says what still holds\n"
+                           "sending. Without a daemon, the next one starts like this.\n"
+                           "\n"
+                           "Example: flowspool --spool /var/spool/flowspool resume\n";
 
 static void change(struct store *s)
 {
@@ -24,6 +24,7 @@ int cli_resume(struct cli *c, int argc, char **argv)
         .done = "resumed",
         .done_later = "resumed: the next flowspoold sends",
         .change = change,
+        .tells_holds = true,
     };
     return switch_run(c, argc, argv, &words);
 }

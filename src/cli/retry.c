@@ -10,23 +10,22 @@
 #include "cli/offline.h"
 #include "cli/select.h"
 
-static const char help[] =
-    "usage: flowspool retry [--force] JOB...\n"
-    "       flowspool retry --failed [--code C] [--workflow W]\n"
-    "Reads the job files again and runs the jobs again. Where no daemon runs, the next one\n"
-    "does it when it starts.\n"
-    "\n"
-    "      JOB           a file in the spool, a glob, an outcome file, or 6 or more digits of\n"
-    "                    the request's digest\n"
-    "      --failed      every job that failed\n"
-    "      --code C      of these only those with this code, such as server_error\n"
-    "      --workflow W  of these only those of this workflow\n"
-    "      --force       also jobs that have a result: it is bought again\n"
-    "\n"
-    "Exit: 0 all of them run again, 1 some cannot, 2 no such job.\n"
-    "\n"
-    "Examples: flowspool retry story.yaml\n"
-    "          flowspool retry --failed --code ambiguous\n";
+static const char help[] = "usage: flowspool retry [--force] JOB...\n"
+                           "       flowspool retry --failed [--code C] [--workflow W]\n"
+                           "Reads the job files again and runs the jobs again, their attempts counted from\n"
+                           "zero. Where no daemon runs, the next one does it when it starts.\n"
+                           "\n"
+                           "      JOB           a file in the spool, an outcome file, a glob, or 6 or more\n"
+                           "                    digits of the request's digest\n"
+                           "      --failed      every job that failed\n"
+                           "      --code C      of these only those with this code, such as server_error\n"
+                           "      --workflow W  of these only those of this workflow\n"
+                           "      --force       also jobs that have a result: it is bought again\n"
+                           "\n"
+                           "Exit: 0 all of them run again, 1 some cannot, 2 no job is called JOB.\n"
+                           "\n"
+                           "Examples: flowspool retry story.yaml\n"
+                           "          flowspool retry --failed --code ambiguous\n";
 
 /* Reasons are printed for so many jobs; the others are counted. */
 #define REASONS_MAX 20
@@ -41,8 +40,9 @@ struct retry {
     int64_t *jobs;
     char **paths; /* beside jobs */
     size_t count, room;
+    size_t ordered; /* of these, how many the daemon has been asked for */
     size_t refused; /* meant, but cannot run again; reasons were printed */
-    size_t skipped; /* fell under a glob, and has a result or is on its way */
+    size_t skipped; /* fell under a glob, and needs no other run */
     bool no_memory;
 };
 
@@ -85,37 +85,43 @@ static void take(struct retry *r, const struct job_row *row)
 
 static const char *why_not(const struct retry *r, const struct job_row *row)
 {
-    switch (shown_state(row)) {
-    case SHOWN_FAILED:
-        return NULL;
-    case SHOWN_DONE:
-        return r->force ? NULL : "it has a result; --force buys it again";
-    case SHOWN_IN_FLIGHT:
+    enum shown_state shown = shown_state(row);
+    if (shown == SHOWN_DONE && !r->force)
+        return "it has a result; --force buys it again";
+    if (shown == SHOWN_IN_FLIGHT)
         return "it is on its way";
-    case SHOWN_HELD:
-        return "it is held: rename its file back";
-    case SHOWN_MISSING:
+    if ((row->blocked & JOB_BLOCK_MISSING) != 0)
         return "its file is gone";
-    default:
-        return "it is waiting already";
-    }
+    if ((row->blocked & JOB_BLOCK_HOLD_FILE) != 0)
+        return "it is held: rename its file back first";
+    return shown == SHOWN_FAILED || shown == SHOWN_DONE ? NULL : "it is waiting already";
+}
+
+/* Several of them were asked for together: those that need no other run are no complaint. */
+static bool is_only_skipped(const struct job_row *row, const struct select_word *by)
+{
+    return by != NULL && by->best == SELECT_GLOB && row->state != JOB_FAILED;
+}
+
+static bool on_job_seen(void *arg, const struct job_row *row)
+{
+    struct retry *r = arg;
+    select_see(&r->selection, row);
+    return true;
 }
 
 static bool on_job(void *arg, const struct job_row *row)
 {
     struct retry *r = arg;
     const struct select_word *by = NULL;
-    if (r->failed) {
-        if (r->code == NULL || (row->code != NULL && strcmp(row->code, r->code) == 0))
-            take(r, row);
-        return !r->no_memory;
-    }
+    if (r->code != NULL && (row->code == NULL || strcmp(row->code, r->code) != 0))
+        return true;
     if (!select_job(&r->selection, row, &by))
         return true;
     const char *why = why_not(r, row);
     if (why == NULL)
         take(r, row);
-    else if (by->is_glob)
+    else if (is_only_skipped(row, by))
         r->skipped++;
     else
         refuse(r, row->path, why);
@@ -128,15 +134,19 @@ static int choose(struct retry *r, const struct config *cfg)
     struct store *s;
     enum store_rc rc = cli_open(cfg, &s);
     if (rc == STORE_ABSENT)
-        cli_complain("no flowspoold has run on %s yet", cfg->spool);
+        cli_no_state(cfg);
     if (rc != STORE_OK)
         return CLI_USAGE;
-    store_list(s, r->failed ? JOB_FAILED : -1, r->workflow, on_job, r);
-    if (!cli_close(s))
+    if (r->selection.count > 0)
+        store_list(s, -1, NULL, on_job_seen, r);
+    bool meant = store_error(s) != NULL || select_check(&r->selection);
+    if (meant)
+        store_list(s, r->failed ? JOB_FAILED : -1, r->workflow, on_job, r);
+    if (!cli_close(s) || !meant)
         return CLI_USAGE;
     if (r->no_memory)
         cli_complain("out of memory");
-    return !r->no_memory && (r->failed || select_check(&r->selection)) ? CLI_OK : CLI_USAGE;
+    return r->no_memory ? CLI_USAGE : CLI_OK;
 }
 
 /* ---- the order, in pieces that fit ---- */
@@ -194,7 +204,7 @@ static bool leave_orders(void *arg, struct store *s, char *message, size_t size)
     char *before = store_get(s, PENDING_KEY);
     bool ok = before == NULL || add_line(&t, before);
     free(before);
-    for (size_t from = 0; ok && from < r->count; from += ORDER_JOBS_MAX) {
+    for (size_t from = r->ordered; ok && from < r->count; from += ORDER_JOBS_MAX) {
         const struct order o = piece(r, from);
         char *line = order_print(&o);
         ok = line != NULL && t.len < PENDING_MAX && add_line(&t, line);
@@ -212,12 +222,13 @@ static bool leave_orders(void *arg, struct store *s, char *message, size_t size)
 static enum ask_rc order_all(struct retry *r, const struct config *cfg, int64_t *queued, const char **reason)
 {
     enum ask_rc rc = ASK_ANSWERED;
-    for (size_t from = 0; from < r->count && rc == ASK_ANSWERED; from += ORDER_JOBS_MAX) {
+    while (r->ordered < r->count && rc == ASK_ANSWERED) {
         struct arena a = {0};
         struct order_reply reply;
-        const struct order o = piece(r, from);
+        const struct order o = piece(r, r->ordered);
         rc = ask_daemon(cfg, &o, &a, &reply, reason);
         if (rc == ASK_ANSWERED) {
+            r->ordered += o.njobs;
             *queued += reply.queued > 0 ? reply.queued : 0;
             note_refusals(r, &reply);
         } else if (rc == ASK_FAILED) {
@@ -229,43 +240,58 @@ static enum ask_rc order_all(struct retry *r, const struct config *cfg, int64_t 
     return rc;
 }
 
+static void tell(const struct retry *r, int64_t queued, const char *when)
+{
+    if (r->refused > REASONS_MAX)
+        cli_complain("and %zu more cannot run again", r->refused - REASONS_MAX);
+    printf("%lld %s again%s", (long long)queued, queued == 1 ? "job runs" : "jobs run", when);
+    if (r->skipped > 0)
+        printf("; %zu left alone (done already, or on the way)", r->skipped);
+    putchar('\n');
+}
+
 static int carry_out(struct retry *r, const struct config *cfg)
 {
     int64_t queued = 0;
-    const char *reason = "";
+    const char *reason = "", *when = "";
     enum ask_rc rc = order_all(r, cfg, &queued, &reason);
+    int status = CLI_OK;
     if (rc == ASK_NOBODY) {
-        int status = offline_change(cfg, leave_orders, r);
-        if (status == CLI_OK)
-            printf("%zu %s when flowspoold starts\n", r->count,
-                   r->count == 1 ? "job runs again" : "jobs run again");
-        return status;
+        status = offline_change(cfg, leave_orders, r);
+        queued += status == CLI_OK ? (int64_t)(r->count - r->ordered) : 0;
+        when = status == CLI_OK ? " when flowspoold starts" : "";
+    } else if (rc != ASK_ANSWERED) {
+        status = offline_refuse(rc, reason);
     }
-    if (rc != ASK_ANSWERED)
-        return offline_refuse(rc, reason);
-    printf("%lld %s\n", (long long)queued, queued == 1 ? "job runs again" : "jobs run again");
-    return CLI_OK;
+    if (status == CLI_OK || queued > 0)
+        tell(r, queued, when);
+    return status;
 }
 
 static int retry_at(struct retry *r, const struct config *cfg)
 {
     int status = choose(r, cfg);
-    if (status != CLI_OK)
-        return status;
-    if (r->count > 0)
+    if (status == CLI_OK)
         status = carry_out(r, cfg);
-    else
-        puts("nothing to run again");
-    if (r->refused > REASONS_MAX)
-        cli_complain("and %zu more cannot run again", r->refused - REASONS_MAX);
-    if (r->skipped > 0)
-        printf("%zu left alone: they have a result (--force buys it again) or wait already\n", r->skipped);
     return status == CLI_OK && r->refused > 0 ? CLI_NOT_ALL : status;
 }
 
 /* ---- options ---- */
 
 enum { OPT_FAILED = CLI_OPT_OWN, OPT_CODE, OPT_WORKFLOW, OPT_FORCE };
+
+static bool is_code(const char *text)
+{
+    static const char *const codes[] = {
+        CODE_INVALID_JOB,  CODE_MISSING_INPUT, CODE_WORKFLOW_NOT_FOUND, CODE_REJECTED,
+        CODE_SERVER_ERROR, CODE_UNREACHABLE,   CODE_INVALID_RESPONSE,   CODE_RESPONSE_TOO_LARGE,
+        CODE_EXPIRED,      CODE_CANCELLED,     CODE_AMBIGUOUS,
+    };
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
+        if (strcmp(text, codes[i]) == 0)
+            return true;
+    return false;
+}
 
 static int parse(struct cli *c, struct retry *r, int argc, char **argv)
 {
@@ -296,6 +322,8 @@ static int parse(struct cli *c, struct retry *r, int argc, char **argv)
         return cli_misused("retry ", "give either jobs or --failed");
     if (!r->failed && (r->code != NULL || r->workflow != NULL))
         return cli_misused("retry ", "--code and --workflow go with --failed");
+    if (r->code != NULL && !is_code(r->code))
+        return cli_misused("retry ", "no job fails with the code \"%s\"; see flowspool-job(5)", r->code);
     return -1;
 }
 

@@ -9,9 +9,9 @@
 
 static const char help[] =
     "usage: flowspool status [--json]\n"
-    "Shows the daemon, how many jobs are where, the rate and what is left, and why nothing\n"
-    "is sent. What only the daemon knows is shown as unknown when it does not answer within\n"
-    "a second.\n"
+    "Shows the daemon, how many jobs are where, the rate and what is left, and why\n"
+    "nothing is sent. What only the daemon knows is shown as unknown when it does not\n"
+    "answer within a second.\n"
     "\n"
     "      --json  one JSON object; names of members in flowspool(1)\n"
     "\n"
@@ -29,6 +29,7 @@ static bool read_store(struct overview *o, char **account)
     o->has_state = store_counts(s, &o->counts);
     char *paused = store_get(s, "gate.paused"), *lost = store_get(s, "gate.lost_state");
     o->paused = paused != NULL;
+    o->paused_ms = paused != NULL ? strtoll(paused, NULL, 10) : 0;
     o->lost_state = lost != NULL;
     o->account = *account = store_get(s, "hold.account");
     free(paused);

@@ -2,9 +2,12 @@
 
 #include <getopt.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/ask.h"
+#include "cli/holdwords.h"
 #include "cli/offline.h"
+#include "core/utf8.h"
 
 static bool change(void *arg, struct store *s, char *message, size_t size)
 {
@@ -15,6 +18,23 @@ static bool change(void *arg, struct store *s, char *message, size_t size)
     return true;
 }
 
+/* Somebody who resumes believes that it sends now. */
+static void tell_holds(const struct config *cfg, struct arena *a)
+{
+    struct order_reply reply;
+    struct status status;
+    const char *reason;
+    const struct order o = {.kind = ORDER_STATUS};
+    if (ask_daemon(cfg, &o, a, &reply, &reason) != ASK_ANSWERED || reply.status == NULL ||
+        !status_parse(reply.status, a, &status))
+        return;
+    for (size_t i = 0; i < status.nholds; i++) {
+        char words[HOLD_WORDS_SIZE], line[4 * HOLD_WORDS_SIZE];
+        hold_words(&status.holds[i], words);
+        printf("still held: %s\n", utf8_escape(words, strlen(words), line, sizeof line));
+    }
+}
+
 static int switch_at(const struct config *cfg, struct switch_words *w)
 {
     struct arena a = {0};
@@ -22,12 +42,15 @@ static int switch_at(const struct config *cfg, struct switch_words *w)
     const char *reason = "";
     enum ask_rc rc = ask_daemon(cfg, &(struct order){.kind = w->order}, &a, &reply, &reason);
     int status = CLI_OK;
-    if (rc == ASK_ANSWERED)
+    if (rc == ASK_ANSWERED) {
         puts(w->done);
-    else if (rc != ASK_NOBODY)
+        if (w->tells_holds)
+            tell_holds(cfg, &a);
+    } else if (rc != ASK_NOBODY) {
         status = offline_refuse(rc, reason);
-    else if ((status = offline_change(cfg, change, w)) == CLI_OK)
+    } else if ((status = offline_change(cfg, change, w)) == CLI_OK) {
         puts(w->done_later);
+    }
     arena_free(&a);
     return status;
 }

@@ -12,6 +12,7 @@ struct switch_words {
     const char *done;       /* the daemon did it */
     const char *done_later; /* no daemon runs: what its next start does */
     void (*change)(struct store *s);
+    bool tells_holds; /* what still holds sending is told */
 };
 
 int switch_run(struct cli *c, int argc, char **argv, const struct switch_words *w);

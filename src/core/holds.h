@@ -76,7 +76,8 @@ struct workflow_hold {
     struct hold hold;
     int streak;                 /* 5xx in a row without a success */
     int64_t not_found_until_ms; /* jobs fail without a request until then; 0: no */
-    enum hold_cause fail_cause; /* why they fail: HOLD_NONE means that it was not found */
+    enum hold_cause fail_cause; /* HOLD_NONE: it was not found; else a hold was given up, which fails only the
+                                 * jobs that waited then */
     int64_t touched_ms;
     int64_t asked_for_ms; /* the probe time for which its jobs were looked for; the engine's */
 };

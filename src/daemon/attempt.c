@@ -168,6 +168,7 @@ static void lift_passed_probes(struct live *l, enum verdict v)
     if (l->probe_account) {
         if (passed_account(v) || (v == VERDICT_RATE_LIMITED && e->account.cause == HOLD_UNAUTHORIZED)) {
             lift(e, &e->account, "the account");
+            e->account_probe_refused = false;
             store_set(e->store, "hold.account", NULL, NULL, NULL);
             l->probe_account = false;
         }
@@ -363,6 +364,7 @@ static void succeeded(struct live *l, const struct json_object *object)
         w->not_found_until_ms = 0;
     }
     e->endpoint_streak = 0;
+    e->give_up_until_ms = 0;
     l->end.attempts++;
     l->end.workflow_ok = true;
     deliver_result(l, object);

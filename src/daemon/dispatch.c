@@ -218,6 +218,8 @@ static void give_up(struct engine *e, int64_t now_ms)
         e->give_up_until_ms = now_ms + GIVE_UP_FOR_MS;
         log_line(LOG_ERROR, NULL, "the endpoint hold outlasted retry.give_up_after: its jobs fail");
         hold_lift(&e->endpoint_hold);
+        governor_ramp(&e->governor);
+        e->reload = true;
     }
     for (size_t i = 0; i < e->workflows.count; i++) {
         struct workflow_hold *w = &e->workflows.items[i];
@@ -228,8 +230,16 @@ static void give_up(struct engine *e, int64_t now_ms)
         log_line(LOG_ERROR, NULL, "the hold of workflow %s outlasted retry.give_up_after: its jobs fail",
                  w->workflow);
         hold_lift(&w->hold);
+        governor_ramp(&e->governor);
         e->reload = true;
     }
+}
+
+/* Whether the job waited when what held it was given up. One that came later is tried. */
+static bool was_given_up(const struct live *l, int64_t until_ms, int64_t now_ms)
+{
+    int64_t ago_ms = now_ms - (until_ms - GIVE_UP_FOR_MS);
+    return until_ms > now_ms && l->row.queued_ms <= clock_unix_ms() - ago_ms;
 }
 
 enum choice { CHOICE_SEND, CHOICE_SKIP, CHOICE_FORGET, CHOICE_FAIL };
@@ -239,13 +249,14 @@ static enum choice consider(struct engine *e, const struct live *l, int64_t now_
     if (deliver_blocked(e, l->row.path))
         return CHOICE_FORGET;
     *cause = e->give_up_cause;
-    if (e->give_up_until_ms > now_ms)
+    if (was_given_up(l, e->give_up_until_ms, now_ms))
         return CHOICE_FAIL;
     const struct workflow_hold *w = workflow_hold_find(&e->workflows, l->row.workflow);
     if (w == NULL)
         return CHOICE_SEND;
     *cause = w->fail_cause;
-    if (w->not_found_until_ms > now_ms)
+    if (w->fail_cause == HOLD_NONE ? w->not_found_until_ms > now_ms
+                                   : was_given_up(l, w->not_found_until_ms, now_ms))
         return CHOICE_FAIL;
     if (!hold_active(&w->hold))
         return CHOICE_SEND;

@@ -1,6 +1,7 @@
 /* What the operator's command asks for: through the control socket (core/order.h has the form), and what it
  * left in the state while no daemon ran. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,10 +29,15 @@ static char *do_status(struct engine *e)
     return reply;
 }
 
+/* The value is when: status shows it. */
 static char *do_pause(struct engine *e)
 {
+    char since[24];
+    if ((e->gates & GATE_PAUSED) != 0)
+        return answer_ok();
+    snprintf(since, sizeof since, "%lld", (long long)clock_unix_ms());
     engine_gate(e, GATE_PAUSED, true, "paused by the operator; to go on: flowspool resume");
-    store_set(e->store, "gate.paused", "1", NULL, NULL);
+    store_set(e->store, "gate.paused", since, NULL, NULL);
     return answer_ok();
 }
 
@@ -80,7 +86,7 @@ static int retry_one(struct engine *e, int64_t id, bool force)
         return -ENOENT;
     int rc;
     const struct live *l = live_find(&e->live, id);
-    if (l != NULL && l->step != STEP_CANDIDATE)
+    if ((l != NULL && l->step != STEP_CANDIDATE) || row.state == JOB_SENT || row.state == JOB_REPLIED)
         rc = -EBUSY;
     else if (row.state == JOB_DONE && !force)
         rc = -EALREADY;
@@ -184,7 +190,7 @@ void operator_late_orders(struct engine *e)
     for (char *line = strsep(&rest, "\n"); line != NULL; line = strsep(&rest, "\n"))
         if (line[0] != '\0')
             carry_out_late(e, line, &queued, &refused);
-    log_line(LOG_INFO, NULL, "%lld jobs run again as flowspool retry asked before the start; %zu cannot",
-             (long long)queued, refused);
+    log_line(LOG_INFO, NULL, "%lld %s again as flowspool retry asked before the start; %zu cannot",
+             (long long)queued, queued == 1 ? "job runs" : "jobs run", refused);
     free(orders);
 }

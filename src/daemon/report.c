@@ -79,11 +79,11 @@ void report_last_line(struct engine *e)
     units_format_duration(clock_mono_ms() - e->started_ms, took, sizeof took);
     log_progress(NULL);
     log_summary("%lld done, %lld failed, %lld already done; left: %lld waiting, %lld for later, %lld held; "
-                "%lld bought, %lld possibly; %lld requests in %s",
+                "%lld bought, %lld possibly; %lld %s in %s",
                 (long long)e->run.done, (long long)(e->run.failed + e->run.refused),
                 (long long)e->run.already_done, (long long)(c.waiting + c.in_flight + c.replied),
                 (long long)c.deferred, (long long)c.held, (long long)e->run.bought, (long long)e->run.maybe,
-                (long long)e->run.requests, took);
+                (long long)e->run.requests, e->run.requests == 1 ? "request" : "requests", took);
 }
 
 /* ---- status for programs ---- */
@@ -146,12 +146,27 @@ static void add_rate_hold(struct hold_list *l, const struct governor *g, int64_t
            });
 }
 
+/* How long it has been paused, restarts included; -1: not known. */
+static int64_t paused_for(const struct engine *e)
+{
+    char *since = store_get(e->store, "gate.paused");
+    int64_t at = since != NULL ? strtoll(since, NULL, 10) : 0, now = clock_unix_ms();
+    free(since);
+    return at > 1 && at <= now ? now - at : -1;
+}
+
 /* What somebody has to open again comes first: where a list is cut, it must not be what is missing. */
 static void add_gates(struct hold_list *l, const struct engine *e)
 {
     for (unsigned g = 1; g <= GATE_DRAIN; g <<= 1)
         if ((e->gates & g) != 0)
-            add(l, &(struct status_hold){STATUS_GATE, NULL, gate_name((enum gate)g), "", -1, -1, false, 0});
+            add(l, &(struct status_hold){
+                       .kind = STATUS_GATE,
+                       .cause = gate_name((enum gate)g),
+                       .reason = "",
+                       .held_for_ms = g == GATE_PAUSED ? paused_for(e) : -1,
+                       .next_probe_ms = -1,
+                   });
     for (size_t i = 0; i < e->nblocked; i++) {
         const char *dir = e->blocked[i].dir[0] != '\0' ? e->blocked[i].dir : ".";
         add(l, &(struct status_hold){STATUS_DIRECTORY, NULL, "outcomes_cannot_be_written", dir, -1, -1, false,

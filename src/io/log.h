@@ -22,8 +22,8 @@ bool log_level_parse(const char *text, enum log_level *out); /* error, warn, inf
 void log_line(enum log_level level, const char *job, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* A refused job file. Text: "… warn story.yaml:4:3: refused: reason", line and column left out where they are 0;
- * JSON: "line" and "column" after "job". */
+/* A refused job file. Text: "… warn story.yaml:4:3: refused: reason", line and column left out where they are
+ * 0; JSON: "line" and "column" after "job". */
 void log_refused(const char *job, size_t line, size_t column, const char *reason);
 
 /* A line that was asked for (SIGUSR1, the last line of --once): printed whatever the level. */

@@ -126,6 +126,8 @@ bool exchange_sleep(struct exchange *x, uint64_t ms)
         x->timer.data = x;
         x->has_timer = true;
     }
+    /* The loop's idea of now is as old as its turn, in which thousands of requests may have been read. */
+    uv_update_time(x->server->loop);
     if (uv_timer_start(&x->timer, on_timer, ms, 0) != 0) {
         return false;
     }

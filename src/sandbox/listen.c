@@ -35,6 +35,12 @@ static socklen_t parse_address(const char *text, uint16_t port, union address *o
     return 0;
 }
 
+bool listen_is_address(const char *text)
+{
+    union address ignored;
+    return parse_address(text, 0, &ignored) != 0;
+}
+
 static bool bind_and_listen(int fd, union address *address, socklen_t len, uint16_t *port)
 {
     const int on = 1;

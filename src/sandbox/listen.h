@@ -7,8 +7,11 @@
 
 #include "core/fault.h"
 
-/* Opens a non-blocking listening TCP socket on a numeric IPv4 or IPv6 address; port 0: any, *port tells
- * which. Returns the descriptor, or -1 with *fault. */
+/* Whether this is a numeric IPv4 or IPv6 address. */
+bool listen_is_address(const char *text);
+
+/* Opens a non-blocking listening TCP socket on such an address; port 0: any, *port tells which. Returns the
+ * descriptor, or -1 with *fault. */
 int listen_open(const char *address, uint16_t *port, struct fault *fault);
 
 /* Writes the port and a newline to a file that is complete or absent. */

@@ -27,12 +27,31 @@ struct program {
     uv_signal_t signals[3];
 };
 
-static int complain(const char *about, const struct fault *fault, int status)
+static int complain(const struct fault *fault, int status)
 {
-    char text[sizeof fault->text + 64];
-    fault_describe(fault, text, sizeof text);
-    fprintf(stderr, "flowspool-sandbox: %s%s%s\n", about, *about ? ": " : "", text);
+    fprintf(stderr, "flowspool-sandbox: %s\n", fault->text);
     return status;
+}
+
+/* file:line:column, as compilers say it, so that editors can jump there. */
+static int complain_about_file(const char *path, const struct fault *fault)
+{
+    if (fault->line == 0) {
+        fprintf(stderr, "flowspool-sandbox: %s: %s\n", path, fault->text);
+    } else {
+        fprintf(stderr, "flowspool-sandbox: %s:%zu:%zu: %s\n", path, fault->line,
+                fault->column ? fault->column : 1, fault->text);
+    }
+    return EXIT_USAGE;
+}
+
+/* The loop ends when nothing of this is left in it. */
+static void stop(struct program *p)
+{
+    server_stop(&p->server);
+    for (size_t i = 0; i < sizeof p->signals / sizeof p->signals[0]; i++) {
+        uv_close((uv_handle_t *)&p->signals[i], NULL);
+    }
 }
 
 static void on_signal(uv_signal_t *handle, int number)
@@ -45,20 +64,21 @@ static void on_signal(uv_signal_t *handle, int number)
         free(text);
         return;
     }
-    server_stop(&p->server);
-    for (size_t i = 0; i < sizeof p->signals / sizeof p->signals[0]; i++) {
-        uv_close((uv_handle_t *)&p->signals[i], NULL);
-    }
+    stop(p);
 }
 
-static void watch_signals(struct program *p)
+static int watch_signals(struct program *p)
 {
     static const int numbers[] = {SIGTERM, SIGINT, SIGUSR1};
     for (size_t i = 0; i < sizeof p->signals / sizeof p->signals[0]; i++) {
-        uv_signal_init(&p->loop, &p->signals[i]);
+        int error = uv_signal_init(&p->loop, &p->signals[i]);
         p->signals[i].data = p;
-        uv_signal_start(&p->signals[i], on_signal, numbers[i]);
+        error = error ? error : uv_signal_start(&p->signals[i], on_signal, numbers[i]);
+        if (error) {
+            return error;
+        }
     }
+    return 0;
 }
 
 /* malloc'd text of a small file, NUL-terminated; NULL with *fault. */
@@ -66,16 +86,21 @@ static char *read_pem(const char *path, struct fault *fault)
 {
     FILE *file = fopen(path, "re");
     char *text = file ? malloc(PEM_MAX) : NULL;
-    if (!text) {
-        fault_set(fault, 0, 0, "cannot open it: %s", strerror(errno));
+    size_t len = text ? fread(text, 1, PEM_MAX, file) : 0;
+    if (!text || ferror(file)) {
+        fault_set(fault, 0, 0, "cannot read it: %s", strerror(errno));
+    } else if (len == PEM_MAX) {
+        fault_set(fault, 0, 0, "too large for a PEM file");
     } else {
-        size_t len = fread(text, 1, PEM_MAX - 1, file);
         text[len] = '\0';
+        fclose(file);
+        return text;
     }
+    free(text);
     if (file) {
         fclose(file);
     }
-    return text;
+    return NULL;
 }
 
 static bool load_tls(struct program *p, struct fault *fault)
@@ -85,24 +110,28 @@ static bool load_tls(struct program *p, struct fault *fault)
     }
     p->cert = read_pem(p->options.tls_cert, fault);
     if (!p->cert) {
-        complain(p->options.tls_cert, fault, EXIT_USAGE);
+        complain_about_file(p->options.tls_cert, fault);
         return false;
     }
     p->key = read_pem(p->options.tls_key, fault);
     if (!p->key) {
-        complain(p->options.tls_key, fault, EXIT_USAGE);
+        complain_about_file(p->options.tls_key, fault);
     }
     return p->key != NULL;
 }
 
+/* Who waits for the line finds the file written. */
 static bool announce(const struct program *p, uint16_t port, struct fault *fault)
 {
+    if (p->options.port_file && !listen_write_port_file(p->options.port_file, port, fault)) {
+        return false;
+    }
     const char *address = p->options.listen;
     bool v6 = strchr(address, ':') != NULL;
     printf("flowspool-sandbox: listening on %s://%s%s%s:%u\n", p->cert ? "https" : "http", v6 ? "[" : "",
            address, v6 ? "]" : "", port);
     fflush(stdout);
-    return !p->options.port_file || listen_write_port_file(p->options.port_file, port, fault);
+    return true;
 }
 
 static int serve(struct program *p)
@@ -111,19 +140,23 @@ static int serve(struct program *p)
     uint16_t port = p->options.port;
     int fd = listen_open(p->options.listen, &port, &fault);
     if (fd < 0) {
-        return complain("", &fault, EXIT_BROKEN);
+        return complain(&fault, EXIT_BROKEN);
     }
     struct server_tls tls = {p->cert, p->key};
     if (!server_start(&p->server, &p->loop, &p->service, fd, tls, &fault)) {
         close(fd);
-        return complain("", &fault, EXIT_BROKEN);
+        return complain(&fault, tls.cert ? EXIT_USAGE : EXIT_BROKEN);
+    }
+    int error = watch_signals(p);
+    if (error) {
+        fault_set(&fault, 0, 0, "cannot watch for signals: %s", uv_strerror(error));
+        return complain(&fault, EXIT_BROKEN);
     }
     if (!announce(p, port, &fault)) {
-        server_stop(&p->server);
+        stop(p);
         uv_run(&p->loop, UV_RUN_DEFAULT);
-        return complain("", &fault, EXIT_BROKEN);
+        return complain(&fault, EXIT_BROKEN);
     }
-    watch_signals(p);
     uv_run(&p->loop, UV_RUN_DEFAULT);
     return EXIT_STOPPED;
 }
@@ -132,7 +165,7 @@ static int load_and_serve(struct program *p)
 {
     struct fault fault;
     if (p->options.workflows && !workflows_load(p->options.workflows, &p->workflows, &fault)) {
-        return complain(p->options.workflows, &fault, EXIT_USAGE);
+        return complain_about_file(p->options.workflows, &fault);
     }
     if (!load_tls(p, &fault)) {
         return EXIT_USAGE;
@@ -146,7 +179,12 @@ static int load_and_serve(struct program *p)
         fprintf(stderr, "flowspool-sandbox: out of memory\n");
         return EXIT_BROKEN;
     }
-    uv_loop_init(&p->loop);
+    int error = uv_loop_init(&p->loop);
+    if (error) {
+        fprintf(stderr, "flowspool-sandbox: the event loop does not start: %s\n", uv_strerror(error));
+        service_free(&p->service);
+        return EXIT_BROKEN;
+    }
     int status = serve(p);
     uv_loop_close(&p->loop);
     service_free(&p->service);

@@ -10,7 +10,7 @@
 
 #include "core/units.h"
 #include "flowspool_version.h"
-#include "flowspool_version.h"
+#include "sandbox/listen.h"
 
 enum option_id {
     OPT_HELP = 256,
@@ -69,35 +69,42 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
-static const char help[] =
-    "usage: flowspool-sandbox [OPTION]...\n"
-    "Serves the workflow endpoint on this machine. Its answers are rendered templates, no model is asked.\n"
-    "\n"
-    "  --listen ADDR         address, 127.0.0.1         --port N       8787; 0: any free one\n"
-    "  --port-file FILE      the port, for scripts      --max-connections N   10000\n"
-    "  --tls-cert FILE --tls-key FILE                   serve https (PEM)\n"
-    "  --workflows FILE      which ids there are; without it there is every id\n"
-    "  --any-workflow        an id that is not in FILE answers with its inputs\n"
-    "  --key KEY, --key-file FILE, $FLOWSPOOL_SANDBOX_KEY   accepted Bearer keys; none given: any\n"
-    "  --credits N           successful runs the account can pay for\n"
-    "  --limiter KIND        sliding (as the known server), fixed, first, log, token, none\n"
-    "  --limit N --window D  10 per 1s\n"
-    "  --headers WHERE       rate headers: success, all, none, on-reply, zero\n"
-    "  --retry-after D       with a 429: seconds, or exact; D,date sends a date\n"
-    "  --latency DIST        0, 8s, uniform:1s,3s, lognormal:median=8s,sigma=0.6,max=300s\n"
-    "  --seed N              repeats the same latencies and faults\n"
-    "  --fault KIND[:ARG][:RATE]   may be repeated; RATE is 5% or 1/20\n"
-    "        before the run:  reset-before 503 redirect 401 429 402 404\n"
-    "        the run fails:   500 502 504; with :charged it is charged all the same\n"
-    "        after a charge:  reset-after cut garbage not-http drip:30s huge:128MiB huge-chunked:SIZE\n"
-    "  --missing-input strict      400 instead of the text 'undefined'\n"
-    "  --cache               the same bytes again are answered at once and free\n"
-    "  --run-id              answers carry a run_id        --verbose      a line per request on stderr\n"
-    "\n"
-    "GET /sandbox/stats tells what happened, POST /sandbox/reset forgets it. Example:\n"
-    "  flowspool-sandbox --workflows contrib/sandbox-workflows.yaml --latency uniform:1s,3s --fault 500:5%\n"
-    "  curl -H 'Authorization: Bearer any' -d '{\"story\":\"a dog\"}' "
-    "http://127.0.0.1:8787/api/v1/run/wf_story\n";
+static const char help[] = "usage: flowspool-sandbox [OPTION]...\n"
+                           "The workflow endpoint on this machine. Its results are rendered templates: no\n"
+                           "language model is asked.\n"
+                           "\n"
+                           "  --listen ADDR         numeric address (127.0.0.1)\n"
+                           "  --port N              8787; 0: any that is free\n"
+                           "  --port-file FILE      write the port there, for scripts\n"
+                           "  --max-connections N   10000\n"
+                           "  --tls-cert FILE, --tls-key FILE   serve https (PEM)\n"
+                           "  --workflows FILE      which ids there are; without it there is every id\n"
+                           "  --any-workflow        an id that is not in FILE answers with its inputs\n"
+                           "  --key KEY, --key-file FILE, $FLOWSPOOL_SANDBOX_KEY\n"
+                           "                        accepted Bearer keys; none given: any\n"
+                           "  --credits N           runs the account can pay for\n"
+                           "  --limiter KIND        sliding (the default), fixed, first, log, token, none\n"
+                           "  --limit N             requests in a window (10)\n"
+                           "  --window D            its length (1s)\n"
+                           "  --headers WHERE       rate headers: success, all, none, on-reply, zero\n"
+                           "  --retry-after D       with a 429: a duration or exact; D,date sends a date\n"
+                           "  --latency DIST        8s, uniform:1s,3s, lognormal:median=8s,sigma=0.6\n"
+                           "  --seed N              draw the same latencies and faults again\n"
+                           "  --fault KIND[:ARG][:RATE]   may be repeated; RATE is 5% or 1/20\n"
+                           "        nothing runs:   reset-before 503 redirect 401 429 402 404\n"
+                           "        the run fails:  500 502 504; with :charged it is charged all the same\n"
+                           "        charged, then:  reset-after cut garbage not-http drip:30s\n"
+                           "                        huge:128MiB huge-chunked:128MiB\n"
+                           "  --missing-input HOW   undefined (that word is shown) or strict (a 400)\n"
+                           "  --cache               the same bytes again are answered at once and free\n"
+                           "  --run-id              answers carry a run_id\n"
+                           "  --verbose             a line per request on stderr\n"
+                           "  --help, --version\n"
+                           "\n"
+                           "GET /sandbox/stats tells what happened, POST /sandbox/reset forgets it.\n"
+                           "\n"
+                           "Example: flowspool-sandbox --workflows contrib/sandbox-workflows.yaml \\\n"
+                           "             --latency uniform:1s,3s --fault 500:5%\n";
 
 static bool wrong(const char *option, const char *value, const char *allowed)
 {
@@ -110,18 +117,22 @@ static bool parse_whole(const char *text, int64_t min, int64_t max, int64_t *out
     char *end;
     errno = 0;
     long long value = strtoll(text, &end, 10);
-    if (end == text || *end || errno || value < min || value > max) {
+    if (*text < '0' || *text > '9' || *end || errno || value < min || value > max) {
         return false;
     }
     *out = value;
     return true;
 }
 
-static bool add_key(struct options *o, const char *key, size_t len)
+/* from: where the key was given; the key itself is in no message. */
+static bool add_key(struct options *o, const char *from, const char *key, size_t len)
 {
-    if (o->key_count == OPTIONS_KEYS_MAX || len == 0) {
-        fprintf(stderr, "flowspool-sandbox: a key is not empty, and there are at most %d\n",
-                OPTIONS_KEYS_MAX);
+    if (len == 0) {
+        fprintf(stderr, "flowspool-sandbox: %s: a key cannot be empty\n", from);
+        return false;
+    }
+    if (o->key_count == OPTIONS_KEYS_MAX) {
+        fprintf(stderr, "flowspool-sandbox: %s: there can be at most %d keys\n", from, OPTIONS_KEYS_MAX);
         return false;
     }
     char *copy = strndup(key, len);
@@ -147,9 +158,12 @@ static bool read_keys(struct options *o, const char *path)
     size_t before = o->key_count;
     while (ok && getline(&line, &room, file) >= 0) {
         size_t len = strcspn(line, "\r\n");
-        ok = len == 0 || add_key(o, line, len);
+        ok = len == 0 || add_key(o, "--key-file", line, len);
     }
-    if (ok && o->key_count == before) {
+    if (ok && ferror(file)) {
+        fprintf(stderr, "flowspool-sandbox: --key-file: cannot read %s: %s\n", path, strerror(errno));
+        ok = false;
+    } else if (ok && o->key_count == before) {
         fprintf(stderr, "flowspool-sandbox: --key-file: %s holds no key\n", path);
         ok = false;
     }
@@ -273,7 +287,7 @@ static bool set_text(struct options *o, int id, const char *text)
     switch (id) {
     case OPT_LISTEN:
         o->listen = text;
-        return true;
+        return listen_is_address(text) || wrong("listen", text, "a numeric IPv4 or IPv6 address");
     case OPT_PORT_FILE:
         o->port_file = text;
         return true;
@@ -287,7 +301,7 @@ static bool set_text(struct options *o, int id, const char *text)
         o->tls_key = text;
         return true;
     case OPT_KEY:
-        return add_key(o, text, strlen(text));
+        return add_key(o, "--key", text, strlen(text));
     case OPT_KEY_FILE:
         return read_keys(o, text);
     case OPT_LIMITER:
@@ -353,7 +367,7 @@ static void set_defaults(struct options *o)
 static bool settle(struct options *o, bool limiter_given)
 {
     const char *key = getenv("FLOWSPOOL_SANDBOX_KEY");
-    if (key && *key && !add_key(o, key, strlen(key))) {
+    if (key && *key && !add_key(o, "FLOWSPOOL_SANDBOX_KEY", key, strlen(key))) {
         return false;
     }
     if (!o->tls_cert != !o->tls_key) {

@@ -123,7 +123,7 @@ bool server_start(struct server *s, uv_loop_t *loop, struct service *service, in
     s->daemon = start_daemon(s, listen_fd, tls);
     if (!s->daemon) {
         fault_set(fault, 0, 0, "the HTTP library does not start%s",
-                  tls.cert ? "; are certificate and key PEM files that belong together?" : "");
+                  tls.cert ? "; do --tls-cert and --tls-key name PEM files that belong together?" : "");
         return false;
     }
     int error = open_handles(s);

@@ -132,9 +132,14 @@ static bool read_all(const struct yaml_node *map, struct workflows *out, struct 
 
 static bool read_root(const struct yaml_tree *tree, struct workflows *out, struct fault *fault)
 {
-    if (yaml_tree_documents(tree) != 1) {
-        fault_set(fault, 0, 0, "a workflow file holds one document with a mapping named workflows");
+    size_t documents = yaml_tree_documents(tree);
+    if (documents == 0) {
+        fault_set(fault, 1, 1, "this file is empty; a workflow file holds a mapping named workflows");
         return false;
+    }
+    if (documents > 1) {
+        return complain(fault, yaml_tree_document(tree, 1),
+                        "a second document starts here; a workflow file holds one");
     }
     const struct yaml_node *root = yaml_tree_document(tree, 0);
     const struct yaml_node *map = root->kind == YAML_NODE_MAP ? yaml_map_get(root, "workflows") : NULL;

@@ -20,6 +20,9 @@ KEY = "canary-key-3f9a61c7d2"
 # Sanitized and valgrind builds are slower; waiting is for conditions, so a long bound costs nothing.
 PATIENCE = float(os.environ.get("FLOWSPOOL_TEST_PATIENCE", "30"))
 
+# The daemon lets nobody but root look into it, its own user included.
+ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can look into the daemon or change what it sees")
+
 
 def wait_for(condition, what, patience=PATIENCE):
     """Polls until condition() is true; its value. Fails with what was waited for."""

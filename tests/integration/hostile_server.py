@@ -20,7 +20,8 @@ Control (on control_port)
 Script
     A JSON object: workflow id -> step, or list of steps. The n-th POST to a workflow takes the n-th step,
     the last one repeats. "*" is for workflows that are not named (default: --default, else "ok");
-    "@accept" is for new connections, before anything is read: "reset", "close", "hang", "garbage", "ok".
+    "@accept" is for new connections, before anything is read (with --tls before the handshake): "reset",
+    "close", "hang", "garbage", "ok".
     A step is an object {"do": NAME, ...} or, short, "NAME" or "NAME:VALUE". For example
 
         {"wf_a": ["status:500", {"do": "status", "status": 429, "headers": {"Retry-After": "2"}}, "ok"],
@@ -31,6 +32,7 @@ Script
     status            (status)    that status; "body" (text or JSON), default: the service's form of it
     delay             (seconds)   waits, then ok
     hold                          waits for POST /release, then ok
+    hold-body                     the same, but all of the reply except its last byte comes before
     hang                          never answers
     reset-before-read             resets after the headers, with the body unread
     reset-after-read              resets after the whole request
@@ -41,7 +43,7 @@ Script
                                   the second the whole is read, and the connection closed without a reply
     keepalive-then-reset          the same with a reset
     answer-then-close             answers, announces keep-alive, and closes all the same
-    cut               (bytes)     Content-Length longer by that (100) than what comes
+    cut               (bytes)     Content-Length longer by that (100) than what comes; "status" (200)
     cut-chunked                   a chunk that ends too soon
     no-last-chunk                 all chunks but the last, empty one
     bad-chunk                     a chunk length that is no number
@@ -93,6 +95,7 @@ A request is counted before its step begins, so that a count never misses what a
 """
 import argparse
 import collections
+import copy
 import json
 import os
 import shutil
@@ -144,7 +147,8 @@ class State:
         with self.lock:
             names = ("posts", "whole", "answered", "connections", "in_flight", "peak", "redirected", "keys",
                      "last_headers")
-            return {name: getattr(self, name) for name in names}
+            # A copy: what is counted meanwhile must not change what is being printed.
+            return copy.deepcopy({name: getattr(self, name) for name in names})
 
 
 # ---- connections ----
@@ -178,12 +182,21 @@ def serve_post(x):
             state.in_flight -= 1
 
 
-def serve_endpoint(state, sock):
+def serve_endpoint(state, sock, context):
     accept = state.step("@accept", "ok")["do"]
     with state.lock:
         state.connections += 1
     if accept != "ok":
         return serve_accept(state, sock, accept)
+    if context is None:
+        return serve_requests(state, sock)
+    sock.settimeout(30)
+    with context.wrap_socket(sock, server_side=True) as secure:
+        secure.settimeout(None)
+        return serve_requests(state, secure)
+
+
+def serve_requests(state, sock):
     rest, number = b"", 0
     while True:
         x = Exchange(state, sock, number)
@@ -207,7 +220,7 @@ def serve_accept(state, sock, what):
         x.send(b"SSH-2.0-hostile\r\n")
 
 
-def serve_redirect(state, sock):
+def serve_redirect(state, sock, _):
     """Whatever arrives here followed a redirect that it should not have followed."""
     if sock.recv(65536):
         with state.lock:
@@ -236,7 +249,7 @@ def control(state, x):
     return 404, {"error": "GET /stats, PUT /script, POST /reset, POST /release"}
 
 
-def serve_control(state, sock):
+def serve_control(state, sock, _):
     rest = b""
     while True:
         x = Exchange(state, sock, 0)
@@ -253,11 +266,7 @@ def serve_control(state, sock):
 def run_connection(serve, state, sock, context):
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if context is not None:
-            sock.settimeout(30)
-            sock = context.wrap_socket(sock, server_side=True)
-            sock.settimeout(None)
-        serve(state, sock)
+        serve(state, sock, context)
     except (OSError, ValueError):
         pass  # the client went away, or sent nonsense
     finally:

@@ -228,6 +228,17 @@ def _(x):
     return DIE if x.state.stopping.is_set() else x.ok()
 
 
+@step("hold-body")
+def _(x):
+    body = x.success()
+    x.send(x.head_bytes(200, {"Content-Type": "application/json", "Content-Length": len(body)}) + b"\r\n" + body[:-1])
+    x.state.release.wait()
+    if x.state.stopping.is_set():
+        return DIE
+    x.send(body[-1:])
+    return x.answered()
+
+
 @step("hang")
 def _(x):
     x.state.stopping.wait()
@@ -280,7 +291,7 @@ def _(x):
 def _(x):
     body = x.success()
     missing = int(x.step.get("bytes", 100))
-    x.send(x.head_bytes(200, {"Content-Length": len(body) + missing}) + b"\r\n" + body)
+    x.send(x.head_bytes(int(x.step.get("status", 200)), {"Content-Length": len(body) + missing}) + b"\r\n" + body)
     return DIE
 
 

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from conftest import BIN, KEY, PATIENCE, wait_for
+from conftest import BIN, KEY, PATIENCE, ROOT_ONLY, wait_for
 
 OPTIONS = ["--config", "--spool", "--endpoint", "--api-key-file", "--max-concurrency", "--max-jobs", "--once", "--log-level",
            "--log-format", "--check-config", "--help", "--version"]
@@ -221,6 +221,7 @@ def test_a_state_dir_that_cannot_be(spool, tmp_path, where):
     assert "state_dir" in done.stderr and str(state) in done.stderr
 
 
+@ROOT_ONLY
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed; it plays the network file system")
 @pytest.mark.parametrize("magic,name", [("6969000000000000", "NFS"), ("4655736500000000", "FUSE"), ("9719020100000000", "9P")])
 def test_a_state_dir_on_a_network_file_system(spool, tmp_path, magic, name):

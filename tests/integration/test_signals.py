@@ -339,6 +339,7 @@ def test_usr1_logs_a_status_line(spool, hostile, daemon, options):
         spool.drop(f"j{i}.yaml", inputs={"n": str(i)})
     d = daemon(server.url, "--max-concurrency", 2, *options)
     in_flight(server, 2)
+    wait_for(lambda: flowspool(spool, "list", "--json").count("\n") == 3, "all three to be taken")
     assert "status:" not in d.log
     d.send(signal.SIGUSR1)
     d.logged("status: ")

@@ -1,4 +1,4 @@
-/* io/http over time: many at once, time-outs, stopping, new settings, proxies. */
+/* io/http over time: many at once, time-outs, stopping, new settings. */
 #include "http_peer.h"
 
 enum { MANY = 64 };
@@ -288,90 +288,6 @@ static void new_settings_are_for_new_requests(void **state)
     peer_stop(q);
 }
 
-/* ---- proxies ---- */
-
-static void the_environment_s_proxy_is_not_used(void **state)
-{
-    (void)state;
-    struct peer *p = peer_start(serve_ok);
-    struct client c;
-    struct answer a;
-    assert_int_equal(setenv("http_proxy", "http://127.0.0.1:1", 1), 0);
-    assert_int_equal(setenv("ALL_PROXY", "http://127.0.0.1:1", 1), 0);
-    client_open(&c, p->port);
-    client_ask(&c, &a);
-    assert_int_equal(a.r.end, ATTEMPT_REPLIED);
-    http_result_free(&a.r);
-    client_close(&c);
-    peer_stop(p);
-    (void)unsetenv("http_proxy");
-    (void)unsetenv("ALL_PROXY");
-}
-
-/* As a proxy: answers CONNECT with the script; after a 200 it is the server itself. */
-static void serve_proxy(struct peer *p, int fd, int connection)
-{
-    char text[4096] = "";
-    size_t len = 0;
-    while (strstr(text, "\r\n\r\n") == NULL && len < sizeof text - 1) {
-        ssize_t n = read(fd, text + len, sizeof text - 1 - len);
-        if (n <= 0) {
-            return;
-        }
-        len += (size_t)n;
-    }
-    peer_keep_request(p, text, sizeof text);
-    peer_write(fd, p->script, p->script_len);
-    if (strstr(p->script, " 200 ") != NULL) {
-        serve_ok(p, fd, connection);
-    }
-}
-
-static void a_proxy_gets_a_tunnel_and_no_key(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *reply, *error;
-        enum attempt_end end;
-    } cases[] = {
-        {"HTTP/1.1 200 Connected\r\nx-request-id: proxy\r\n\r\n", NULL, ATTEMPT_REPLIED},
-        {"HTTP/1.1 407 Who\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n", "407",
-         ATTEMPT_NOT_SENT},
-        {"HTTP/1.1 502 Bad\r\nContent-Length: 2\r\n\r\nno", "502", ATTEMPT_NOT_SENT},
-        {"", NULL, ATTEMPT_NOT_SENT},
-        {"garbage\r\n\r\n", NULL, ATTEMPT_NOT_SENT},
-    };
-    assert_int_equal(setenv("no_proxy", "*", 1), 0);
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct peer *p = peer_start(serve_proxy);
-        struct client c;
-        struct answer a;
-        char proxy[64];
-        p->script = cases[i].reply;
-        p->script_len = strlen(cases[i].reply);
-        client_open(&c, 1); /* nobody there: only the proxy can answer */
-        (void)snprintf(proxy, sizeof proxy, "http://127.0.0.1:%d", p->port);
-        c.options.proxy = proxy;
-        client_configure(&c);
-        client_ask(&c, &a);
-        print_message("%s\n", a.r.error);
-        assert_int_equal(a.r.end, cases[i].end);
-        if (cases[i].error != NULL) {
-            assert_non_null(strstr(a.r.error, cases[i].error));
-        }
-        if (cases[i].end == ATTEMPT_NOT_SENT) {
-            assert_memory_equal(peer_request(p), "CONNECT 127.0.0.1:1 ", 20);
-            assert_null(strstr(peer_request(p), "Bearer"));
-            assert_int_equal(a.r.http_status, 0);
-        }
-        assert_null(a.r.request_id);
-        http_result_free(&a.r);
-        client_close(&c);
-        peer_stop(p);
-    }
-    (void)unsetenv("no_proxy");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -383,8 +299,6 @@ int main(void)
         cmocka_unit_test(stopping_reports_each_one_once),
         cmocka_unit_test(done_may_stop_everything),
         cmocka_unit_test(new_settings_are_for_new_requests),
-        cmocka_unit_test(the_environment_s_proxy_is_not_used),
-        cmocka_unit_test(a_proxy_gets_a_tunnel_and_no_key),
     };
     (void)alarm(100); /* a hang is a failure */
     return cmocka_run_group_tests_name("io_http_life", tests, NULL, NULL);

@@ -135,43 +135,103 @@ static void a_reply_before_the_upload_ends_is_a_reply(void **state)
     free(body);
 }
 
+/* ---- a reset after the reply ---- */
+
+static atomic_int head_only; /* the body stays unread */
+static sem_t go;
+
 static void serve_and_reset(struct peer *p, int fd, int connection)
 {
     (void)connection;
-    if (peer_read(p, fd, false)) {
+    if (peer_read(p, fd, atomic_load(&head_only) != 0)) {
+        (void)sem_wait(&go);
         peer_write(fd, p->script, p->script_len);
         peer_reset(fd);
     }
 }
 
+enum { LONG = 30000 }; /* more than curl reads at once, less than a socket holds */
+
+struct ending {
+    const char *name, *head, *tail;
+    int missing; /* bytes that the server does not send */
+    enum attempt_end end;
+};
+
+static const struct ending endings[] = {
+    {"length, whole", OK_LINE "Content-Length: 30000\r\n\r\n", "", 0, ATTEMPT_REPLIED},
+    {"length, a byte short", OK_LINE "Content-Length: 30000\r\n\r\n", "", 1, ATTEMPT_CUT},
+    {"chunked, whole", OK_LINE "Transfer-Encoding: chunked\r\n\r\n7530\r\n", "\r\n0\r\n\r\n", 0,
+     ATTEMPT_REPLIED},
+    {"chunked, a byte short", OK_LINE "Transfer-Encoding: chunked\r\n\r\n7530\r\n", "\r\n0\r\n\r\n", 1,
+     ATTEMPT_CUT},
+    {"trailers", OK_LINE "Transfer-Encoding: chunked\r\n\r\n7530\r\n", "\r\n0\r\na: b\r\n\r\n", 0,
+     ATTEMPT_REPLIED},
+    {"refused", "HTTP/1.1 413 Too big\r\nContent-Length: 30000\r\n\r\n", "", 0, ATTEMPT_REPLIED},
+    {"no length: nothing says that it was all", OK_LINE "\r\n", "", 0, ATTEMPT_CUT},
+};
+
+static size_t put_ending(char *to, size_t size, const struct ending *e)
+{
+    size_t len = (size_t)snprintf(to, size, "%s", e->head);
+    memset(to + len, 'x', LONG);
+    len += LONG;
+    len += (size_t)snprintf(to + len, size - len, "%s", e->tail);
+    return len - (size_t)e->missing;
+}
+
 /* The reply and the reset are both there before the client looks: what was paid for is read first. */
+static void reset_after(const struct ending *e, const char *body)
+{
+    static char reply[LONG + 200];
+    struct peer *p = peer_start(serve_and_reset);
+    struct client c;
+    struct answer a;
+    p->script = reply;
+    p->script_len = put_ending(reply, sizeof reply, e);
+    client_open(&c, p->port);
+    client_send(&c, &a, body);
+    while (atomic_load(&p->posts) == 0) {
+        (void)uv_run(&c.loop, UV_RUN_NOWAIT);
+    }
+    sem_post(&go);
+    (void)sem_wait(&p->mark); /* the server's thread is at its end */
+    client_wait(&c);
+    print_message("%s: %d %s\n", e->name, a.r.end, a.r.error);
+    assert_int_equal(a.r.end, e->end);
+    assert_int_equal(a.r.http_status, strstr(e->head, "413") != NULL ? 413 : 200);
+    assert_int_equal(a.r.body_len, e->end == ATTEMPT_CUT ? 4096 : LONG);
+    http_result_free(&a.r);
+    client_close(&c);
+    assert_int_equal(p->posts, 1);
+    peer_stop(p);
+}
+
 static void a_whole_reply_before_a_reset_is_a_reply(void **state)
 {
     (void)state;
-    static char reply[40000];
-    for (int cut = 0; cut <= 1; cut++) {
-        struct peer *p = peer_start(serve_and_reset);
-        struct client c;
-        struct answer a;
-        size_t head = (size_t)snprintf(reply, sizeof reply, OK_LINE "Content-Length: 30000\r\n\r\n");
-        memset(reply + head, 'x', 30000);
-        p->script = reply;
-        p->script_len = head + 30000 - (size_t)cut;
-        client_open(&c, p->port);
-        client_send(&c, &a, BODY);
-        while (atomic_load(&p->bodies) == 0) {
-            (void)uv_run(&c.loop, UV_RUN_NOWAIT);
-        }
-        (void)sem_wait(&p->mark); /* the server's thread is at its end */
-        client_wait(&c);
-        print_message("%d %s\n", a.r.end, a.r.error);
-        assert_int_equal(a.r.end, cut ? ATTEMPT_CUT : ATTEMPT_REPLIED);
-        assert_int_equal(a.r.http_status, 200);
-        assert_int_equal(a.r.body_len, cut ? 4096 : 30000);
-        http_result_free(&a.r);
-        client_close(&c);
-        peer_stop(p);
+    atomic_store(&head_only, 0);
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        reset_after(&endings[i], BODY);
     }
+}
+
+/* Servers that answer and close without reading on cause a reset as well. Only that the last chunk has come
+ * curl does not tell while it has something left to send: then it is not known, and ambiguous. */
+static void the_same_while_the_body_is_being_written(void **state)
+{
+    (void)state;
+    enum { SIZE = 8 * 1024 * 1024 };
+    char *body = calloc(1, SIZE + 1);
+    assert_non_null(body);
+    memset(body, 'x', SIZE);
+    atomic_store(&head_only, 1);
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        if (strstr(endings[i].head, "chunked") == NULL) {
+            reset_after(&endings[i], body);
+        }
+    }
+    free(body);
 }
 
 /* ---- floods ---- */
@@ -274,9 +334,11 @@ int main(void)
         cmocka_unit_test(each_reply_ends_as_it_should),
         cmocka_unit_test(a_reply_before_the_upload_ends_is_a_reply),
         cmocka_unit_test(a_whole_reply_before_a_reset_is_a_reply),
+        cmocka_unit_test(the_same_while_the_body_is_being_written),
         cmocka_unit_test(floods_are_cut),
         cmocka_unit_test(a_reply_of_the_largest_size_is_whole),
     };
+    (void)sem_init(&go, 0, 0);
     (void)alarm(100); /* a hang is a failure */
     return cmocka_run_group_tests_name("io_http_replies", tests, NULL, NULL);
 }

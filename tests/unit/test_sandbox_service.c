@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "core/digest.h"
 #include "sandbox/service.h"
 
 #define NOW (INT64_C(1795000000) * 1000000)
@@ -307,12 +308,13 @@ static void test_reset(void **state)
     tear_down(&w);
 }
 
-static void test_same_seed_same_faults(void **state)
+static void test_same_seed_same_night(void **state)
 {
     (void)state;
     struct world w;
     struct run r;
     enum answer first[200];
+    int64_t latencies[200];
     struct options o = usual();
     o.seed = 7;
     struct fault fault;
@@ -323,12 +325,14 @@ static void test_same_seed_same_faults(void **state)
     for (size_t i = 0; i < 200; i++) {
         first[i] = post(&w, &r, "wf_slow", "{}");
         assert_true(r.latency_ms >= 1000 && r.latency_ms <= 3000); /* --latency wins over the file's 5s */
+        latencies[i] = r.latency_ms;
         failures += first[i] == ANSWER_RUN_FAILED ? 1 : 0;
     }
     assert_true(failures > 30 && failures < 90);
     service_reset(&w.service);
     for (size_t i = 0; i < 200; i++) {
         assert_int_equal(post(&w, &r, "wf_slow", "{}"), first[i]);
+        assert_int_equal(r.latency_ms, latencies[i]);
     }
     tear_down(&w);
 }
@@ -371,6 +375,28 @@ static void test_tally_is_bounded(void **state)
     assert_int_equal(t.count, 0);
 }
 
+/* A look-up costs the same however many pairs there are: hardly any entry is far from its own slot. */
+static void test_tally_look_ups_are_short(void **state)
+{
+    (void)state;
+    struct tally t;
+    char body[16], digest[DIGEST_HEX];
+    size_t steps = 0;
+    tally_init(&t, 20000);
+    for (int i = 0; i < 20000; i++) {
+        int len = snprintf(body, sizeof body, "%d", i);
+        struct digest_part part = {body, (size_t)len};
+        digest_hex(&part, 1, digest);
+        assert_non_null(tally_entry(&t, "wf_story", digest));
+    }
+    for (size_t i = 0; i < t.room; i++) {
+        steps += t.slots[i] ? (i - (size_t)t.slots[i]->hash) & (t.room - 1) : 0;
+    }
+    assert_true(steps < 2 * t.count);
+    assert_true(t.room <= 4 * t.count);
+    tally_clear(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -381,9 +407,10 @@ int main(void)
         cmocka_unit_test(test_rate_headers),
         cmocka_unit_test(test_cache),
         cmocka_unit_test(test_reset),
-        cmocka_unit_test(test_same_seed_same_faults),
+        cmocka_unit_test(test_same_seed_same_night),
         cmocka_unit_test(test_any_workflow),
         cmocka_unit_test(test_tally_is_bounded),
+        cmocka_unit_test(test_tally_look_ups_are_short),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -42,26 +42,29 @@ static void test_good(void **state)
 
 static const struct {
     const char *yaml;
-    size_t line; /* 0: none, or not of interest */
+    size_t line, column;
 } bad[] = {
-    {"", 0},
-    {"workflows", 0},
-    {"[]", 0},
-    {"a: 1\n", 0},
-    {"workflows: []\n", 0},
-    {"workflows: {}\nmore: {}\n", 0},
-    {"workflows: {}\n---\nworkflows: {}\n", 0},
-    {"workflows:\n  wf_a: text\n", 2},
-    {"workflows:\n  wf_a: {}\n", 2},
-    {"workflows:\n  wf a: {template: x}\n", 2},
-    {"workflows:\n  wf_b: {template: x}\n  wf_a:\n    template: x\n    latency: soon\n", 5},
-    {"workflows:\n  wf_a:\n    template: x\n    latency: []\n", 4},
-    {"workflows:\n  wf_a:\n    template: [x]\n", 3},
-    {"workflows:\n  wf_a:\n    template: ''\n", 3},
-    {"workflows:\n  wf_a:\n    template: x\n    published: yes\n", 4},
-    {"workflows:\n  wf_a:\n    template: x\n    citations: x\n", 4},
-    {"workflows:\n  wf_a:\n    template: x\n    templates: x\n", 4},
-    {"workflows:\n  wf_a: {template: x}\n  wf_a: {template: x}\n", 3},
+    {"", 1, 1},
+    {"# nothing\n", 1, 1},
+    {"workflows", 1, 1},
+    {"[]", 1, 1},
+    {"a: 1\n", 1, 1},
+    {"workflows: []\n", 1, 1},
+    {"workflows: {}\nmore: {}\n", 1, 1},
+    {"workflows: {}\n---\nworkflows: {}\n", 3, 1},
+    {"workflows:\n  wf_a: text\n", 2, 9},
+    {"workflows:\n  wf_a: {}\n", 2, 3},
+    {"workflows:\n  wf a: {template: x}\n", 2, 3},
+    {"workflows:\n  wf_b: {template: x}\n  wf_a:\n    template: x\n    latency: soon\n", 5, 14},
+    {"workflows:\n  wf_a:\n    template: x\n    latency: []\n", 4, 14},
+    {"workflows:\n  wf_a:\n    template: [x]\n", 3, 15},
+    {"workflows:\n  wf_a:\n    template: ''\n", 3, 15},
+    {"workflows:\n  wf_a:\n    template: x\n    published: yes\n", 4, 16},
+    {"workflows:\n  wf_a:\n    template: x\n    citations: x\n", 4, 16},
+    {"workflows:\n  wf_a:\n    template: x\n    templates: x\n", 4, 5},
+    {"workflows:\n  wf_a: {template: x}\n  wf_a: {template: x}\n", 3, 3},
+    {"workflows:\n  wf_a: {template: \"\xff\"}\n", 2, 21},
+    {"workflows:\n\twf_a: {template: x}\n", 2, 1},
 };
 
 static void test_bad(void **state)
@@ -73,8 +76,8 @@ static void test_bad(void **state)
         if (workflows_parse(bad[i].yaml, strlen(bad[i].yaml), &w, &fault)) {
             fail_msg("taken: %s", bad[i].yaml);
         }
-        if (fault.text[0] == '\0' || (bad[i].line && fault.line != bad[i].line)) {
-            fail_msg("line %zu, '%s' for: %s", fault.line, fault.text, bad[i].yaml);
+        if (fault.text[0] == '\0' || fault.line != bad[i].line || fault.column != bad[i].column) {
+            fail_msg("%zu:%zu: '%s' for: %s", fault.line, fault.column, fault.text, bad[i].yaml);
         }
         assert_int_equal(w.count, 0);
     }
