@@ -244,5 +244,6 @@ def test_more_than_one_order_holds(quick_spool, hostile, daemon, how):
     if how == "late":
         d = daemon(server.url, spool=spool)
         d.logged("2010 jobs run again as flowspool retry asked before the start; 0 cannot")
-    wait_for(lambda: status(spool)["live"]["run"]["failed"] == (2010 if how == "late" else 4020), "all to fail again")
+    failures = 2010 if how == "late" else 4020
+    wait_for(lambda: (a := status(spool))["live"] and a["live"]["run"]["failed"] == failures, "all to fail again")
     assert d.stop() == 0
