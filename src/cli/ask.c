@@ -6,8 +6,12 @@
 
 #include "io/control.h"
 
-/* An answer takes the daemon about a millisecond. One that is too busy for a second is a finding. */
-#define PATIENCE_MS 1000
+/* An answer takes the daemon about a millisecond. For a look, one that is too busy for a second is a finding;
+ * who wants something done would rather wait. An order may mean some thousand files to find, and its answer a
+ * sync of a busy disk. */
+#define LOOK_PATIENCE_MS  1000
+#define PROBE_PATIENCE_MS 3000
+#define ORDER_PATIENCE_MS 10000
 
 static enum ask_rc why_not(int err, const char **reason)
 {
@@ -33,12 +37,12 @@ static enum ask_rc why_not(int err, const char **reason)
     }
 }
 
-static enum ask_rc call(const struct config *cfg, const struct order *o, struct arena *a,
+static enum ask_rc call(const struct config *cfg, const struct order *o, int patience_ms, struct arena *a,
                         struct order_reply *reply, const char **reason)
 {
     int err = -ENOMEM;
     char *request = order_print(o);
-    char *text = request != NULL ? control_call(cfg->state_dir, request, PATIENCE_MS, &err) : NULL;
+    char *text = request != NULL ? control_call(cfg->state_dir, request, patience_ms, &err) : NULL;
     free(request);
     if (text == NULL)
         return why_not(err, reason);
@@ -48,14 +52,19 @@ static enum ask_rc call(const struct config *cfg, const struct order *o, struct 
     return ours && reply->ok ? ASK_ANSWERED : ASK_FAILED;
 }
 
+enum ask_rc ask_again(const struct config *cfg, const struct order *o, struct arena *a,
+                      struct order_reply *reply, const char **reason)
+{
+    enum ask_rc rc = call(cfg, o, ORDER_PATIENCE_MS, a, reply, reason);
+    return rc == ASK_SILENT ? ASK_UNSURE : rc;
+}
+
 enum ask_rc ask_daemon(const struct config *cfg, const struct order *o, struct arena *a,
                        struct order_reply *reply, const char **reason)
 {
+    const struct order probe = {.kind = ORDER_STATUS};
     if (o->kind == ORDER_STATUS)
-        return call(cfg, o, a, reply, reason);
-    enum ask_rc rc = call(cfg, &(struct order){.kind = ORDER_STATUS}, a, reply, reason);
-    if (rc != ASK_ANSWERED)
-        return rc;
-    rc = call(cfg, o, a, reply, reason);
-    return rc == ASK_SILENT ? ASK_UNSURE : rc;
+        return call(cfg, o, LOOK_PATIENCE_MS, a, reply, reason);
+    enum ask_rc rc = call(cfg, &probe, PROBE_PATIENCE_MS, a, reply, reason);
+    return rc == ASK_ANSWERED ? ask_again(cfg, o, a, reply, reason) : rc;
 }

@@ -18,5 +18,8 @@ enum ask_rc {
  * an order: one that hangs must not carry out an hour later what was given up long ago. */
 enum ask_rc ask_daemon(const struct config *cfg, const struct order *o, struct arena *a,
                        struct order_reply *reply, const char **reason);
+/* Another order, right after one that was answered. */
+enum ask_rc ask_again(const struct config *cfg, const struct order *o, struct arena *a,
+                      struct order_reply *reply, const char **reason);
 
 #endif

@@ -226,7 +226,8 @@ static enum ask_rc order_all(struct retry *r, const struct config *cfg, int64_t 
         struct arena a = {0};
         struct order_reply reply;
         const struct order o = piece(r, r->ordered);
-        rc = ask_daemon(cfg, &o, &a, &reply, reason);
+        rc = r->ordered == 0 ? ask_daemon(cfg, &o, &a, &reply, reason)
+                             : ask_again(cfg, &o, &a, &reply, reason);
         if (rc == ASK_ANSWERED) {
             r->ordered += o.njobs;
             *queued += reply.queued > 0 ? reply.queued : 0;

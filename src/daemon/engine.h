@@ -193,7 +193,6 @@ void recovery_step(struct engine *e);
 
 /* ---- operator.c ---- */
 char *operator_request(void *engine, const char *request); /* control_fn */
-void operator_resume(struct engine *e);
 /* What flowspool retry left in the state while no daemon ran. After intake_start(). */
 void operator_late_orders(struct engine *e);
 

@@ -29,25 +29,35 @@ static char *do_status(struct engine *e)
     return reply;
 }
 
+/* What is answered outlives a crash. */
+static void on_switched(void *arg, enum store_rc rc)
+{
+    struct engine *e = arg;
+    (void)rc;
+    control_release_reply(e->control);
+}
+
 /* The value is when: status shows it. */
 static char *do_pause(struct engine *e)
 {
     char since[24];
     if ((e->gates & GATE_PAUSED) != 0)
         return answer_ok();
+    control_hold_reply(e->control);
     snprintf(since, sizeof since, "%lld", (long long)clock_unix_ms());
     engine_gate(e, GATE_PAUSED, true, "paused by the operator; to go on: flowspool resume");
-    store_set(e->store, "gate.paused", since, NULL, NULL);
+    store_set(e->store, "gate.paused", since, on_switched, e);
     return answer_ok();
 }
 
-void operator_resume(struct engine *e)
+static char *do_resume(struct engine *e)
 {
     int64_t now = clock_mono_ms();
+    control_hold_reply(e->control);
     engine_gate(e, GATE_PAUSED, false, "");
     engine_gate(e, GATE_LOST_STATE, false, "");
     store_set(e->store, "gate.paused", NULL, NULL, NULL);
-    store_set(e->store, "gate.lost_state", NULL, NULL, NULL);
+    store_set(e->store, "gate.lost_state", NULL, on_switched, e);
     intake_accept_vanished(e->intake);
     governor_release(&e->governor, now);
     hold_probe_now(&e->account, now);
@@ -61,6 +71,7 @@ void operator_resume(struct engine *e)
     e->reload = true;
     intake_rescan(e->intake);
     engine_wake(e);
+    return answer_ok();
 }
 
 static const char *why_not(int err)
@@ -137,8 +148,7 @@ static char *carry_out(struct engine *e, const struct order *o)
     case ORDER_PAUSE:
         return do_pause(e);
     case ORDER_RESUME:
-        operator_resume(e);
-        return answer_ok();
+        return do_resume(e);
     case ORDER_RETRY:
         return do_retry(e, o);
     }

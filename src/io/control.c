@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,7 @@ struct client {
     int fd, open_handles;
     char *in, *out;
     size_t in_len, out_len, out_sent;
+    uint64_t held; /* its reply is kept back: in which order; 0: it is not */
     struct client *prev, *next;
 };
 
@@ -38,6 +40,8 @@ struct control {
     void *arg;
     struct client *clients;
     size_t nclients;
+    bool hold; /* the reply of the request that is being answered */
+    uint64_t held;
 };
 
 int control_address(int dir_fd, struct sockaddr_un *a)
@@ -113,7 +117,20 @@ static bool set_reply(struct client *c, const char *text)
     return true;
 }
 
-/* Answers whole lines, one after the other, until a reply has to wait for the client to read. */
+/* True when the reply is kept back; the client is not listened to meanwhile. */
+static bool keep_back(struct client *c)
+{
+    struct control *s = c->control;
+    if (!s->hold)
+        return false;
+    s->hold = false;
+    c->held = ++s->held;
+    uv_poll_stop(&c->poll);
+    return true;
+}
+
+/* Answers whole lines, one after the other, until a reply has to wait for the client to read, or is kept
+ * back. */
 static void answer_lines(struct client *c)
 {
     for (;;) {
@@ -128,14 +145,33 @@ static void answer_lines(struct client *c)
         bool set = set_reply(c, reply != NULL ? reply : "{\"ok\":false,\"error\":\"out of memory\"}");
         free(reply);
         if (!set) {
+            c->control->hold = false;
             drop(c);
             return;
         }
-        if (!send_some(c))
+        if (keep_back(c) || !send_some(c))
             return;
     }
     if (c->in_len == REQUEST_MAX)
         drop(c); /* no request is that long */
+}
+
+void control_hold_reply(struct control *s)
+{
+    s->hold = true;
+}
+
+void control_release_reply(struct control *s)
+{
+    struct client *oldest = NULL;
+    for (struct client *c = s->clients; c != NULL; c = c->next)
+        if (c->held != 0 && (oldest == NULL || c->held < oldest->held))
+            oldest = c;
+    if (oldest == NULL)
+        return; /* it left */
+    oldest->held = 0;
+    if (send_some(oldest))
+        answer_lines(oldest);
 }
 
 static void receive(struct client *c)

@@ -14,13 +14,16 @@
 #include <uv.h>
 
 struct control;
-/* request: one line, NUL-terminated. Returns the malloc'd reply without newline (NULL: internal error). A
- * handler that cannot answer at once is not needed. */
+/* request: one line, NUL-terminated. Returns the malloc'd reply without newline (NULL: internal error). */
 typedef char *(*control_fn)(void *arg, const char *request);
 
 int control_open(struct control **out, uv_loop_t *loop, const char *state_dir,
                  gid_t group /* (gid_t)-1: none */, control_fn fn, void *arg);
 void control_close(struct control *s);
+/* Only inside fn: its reply is kept back, until what it says is durable. Each is let go by one call of the
+ * second, the oldest first. */
+void control_hold_reply(struct control *s);
+void control_release_reply(struct control *s);
 
 /* The socket's address through the opened directory, for both halves. */
 int control_address(int dir_fd, struct sockaddr_un *a);

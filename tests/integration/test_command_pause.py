@@ -43,8 +43,9 @@ def test_a_pause_outlives_restarts_and_crashes(spool, sandbox, daemon):
     s = sandbox("--limiter", "none")
     d = daemon(s.url)
     wait_for(lambda: status(spool)["daemon"] == "running", "the daemon")
-    command("--spool", spool.path, "pause")
-    since = wait_for(lambda: status(spool)["paused_at"], "the pause to be stored")
+    assert command("--spool", spool.path, "pause").returncode == 0
+    since = status(spool)["paused_at"]
+    assert since, "what was answered is stored"
     spool.drop("a.yaml")
     for end in (signal.SIGKILL, signal.SIGTERM):
         d.send(end)
@@ -56,7 +57,7 @@ def test_a_pause_outlives_restarts_and_crashes(spool, sandbox, daemon):
         wait_for(lambda: status(spool)["daemon"] == "running" and status(spool)["live"]["scanned"], "the daemon")
         assert gates(spool) == ["paused"]
         assert "sending held for " in flat(spool) and "paused; to go on" in flat(spool)
-        command("--spool", spool.path, "pause")
+        assert command("--spool", spool.path, "pause").returncode == 0
         assert status(spool)["paused_at"] == since, "it was paused before"
     assert s.stats()["requests_total"] == 0
     assert d.stop() == 0
@@ -105,7 +106,7 @@ def test_resume_says_what_still_holds(spool, sandbox, daemon):
     daemon(sandbox("--limiter", "none").url)
     wait_for(lambda: status(spool)["daemon"] == "running", "the daemon")
     (spool.path / "PAUSE").touch()
-    command("--spool", spool.path, "pause")
+    assert command("--spool", spool.path, "pause").returncode == 0
     wait_for(lambda: sorted(gates(spool)) == ["pause-file", "paused"], "both")
     done = command("--spool", spool.path, "resume")
     assert done.returncode == 0

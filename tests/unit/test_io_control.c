@@ -21,12 +21,14 @@ struct fixture {
     int requests;
 };
 
-/* echo: the request in brackets; large: many bytes; none: no reply. */
+/* echo: the request in brackets; large: many bytes; none: no reply; kept...: kept back. */
 static char *on_request(void *arg, const char *request)
 {
     struct fixture *f = arg;
     char *reply = NULL;
     f->requests++;
+    if (strncmp(request, "kept", 4) == 0)
+        control_hold_reply(f->control);
     if (strcmp(request, "none") == 0)
         return NULL;
     if (strcmp(request, "large") == 0) {
@@ -296,6 +298,61 @@ static void test_requests_behind_a_reply_that_waits(void **state)
     close(fd);
 }
 
+static void run_a_while(struct fixture *f)
+{
+    for (int i = 0; i < 5; i++)
+        uv_run(&f->loop, UV_RUN_NOWAIT);
+}
+
+static void assert_silent(struct fixture *f, int fd)
+{
+    char byte;
+    run_a_while(f);
+    assert_true(recv(fd, &byte, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN);
+}
+
+static void test_replies_that_are_kept_back(void **state)
+{
+    struct fixture *f = *state;
+    int first = connect_to(f), second = connect_to(f), other = connect_to(f);
+    write_to(first, "kept1\nbehind\n");
+    run_a_while(f);
+    write_to(second, "kept2\n");
+    assert_silent(f, second);
+    write_to(other, "now\n");
+    assert_string_equal(read_from(f, other, 6), "[now]\n");
+    assert_silent(f, first);
+    assert_int_equal(f->requests, 3); /* nobody looks behind a reply that is kept back */
+    control_release_reply(f->control);
+    assert_string_equal(read_from(f, first, 17), "[kept1]\n[behind]\n");
+    assert_silent(f, second);
+    control_release_reply(f->control);
+    assert_string_equal(read_from(f, second, 8), "[kept2]\n");
+    control_release_reply(f->control); /* nothing is kept back */
+    close(first);
+    close(second);
+    close(other);
+}
+
+static void test_who_waits_for_a_reply_may_leave(void **state)
+{
+    struct fixture *f = *state;
+    int fd = connect_to(f);
+    write_to(fd, "kept\n");
+    run_a_while(f);
+    close(fd);
+    run_a_while(f);
+    control_release_reply(f->control);
+    assert_reply(f, "others", "[others]");
+    fd = connect_to(f);
+    write_to(fd, "kept\n"); /* when everything closes */
+    run_a_while(f);
+    control_close(f->control);
+    f->control = NULL;
+    assert_string_equal(read_from(f, fd, 1), "");
+    close(fd);
+}
+
 static void test_a_client_that_leaves(void **state)
 {
     struct fixture *f = *state;
@@ -377,6 +434,8 @@ int main(void)
         TEST(test_a_request_in_pieces),
         TEST(test_several_requests_at_once),
         TEST(test_requests_behind_a_reply_that_waits),
+        TEST(test_replies_that_are_kept_back),
+        TEST(test_who_waits_for_a_reply_may_leave),
         TEST(test_a_client_that_leaves),
         TEST(test_a_request_without_end),
         TEST(test_clients_are_bounded),
