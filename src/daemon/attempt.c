@@ -68,6 +68,7 @@ void attempt_ended(void *live, struct http_result *r)
     l->reply = *r;
     memset(r, 0, sizeof *r);
     l->ended = true;
+    l->end.ended_ms = clock_unix_ms();
     l->attempt = l->row.sends;
     const struct attempt_result end = {l->reply.end, l->reply.http_status};
     enum verdict v = verdict_by_status(&end);
@@ -87,7 +88,7 @@ void attempt_ended(void *live, struct http_result *r)
         .body_len = l->reply.body_len,
         .spill = l->reply.spill,
         .too_large = v == VERDICT_TOO_LARGE,
-        .received_ms = clock_unix_ms(),
+        .received_ms = l->end.ended_ms,
         .duration_ms = l->reply.duration_ms,
     };
     live_step_to(&e->live, l, STEP_REPLY);

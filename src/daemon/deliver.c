@@ -22,7 +22,7 @@ void deliver_begin_end(struct live *l)
     l->end = (struct store_settle){
         .job = row->id,
         .attempt = l->attempt,
-        .ended_ms = clock_unix_ms(),
+        .ended_ms = l->ended ? l->end.ended_ms : clock_unix_ms(),
         .duration_ms = l->attempt != 0 ? l->reply.duration_ms : row->duration_ms,
         .http_status = l->attempt != 0 ? l->reply.http_status : row->http_status,
         .attempts = row->attempts,
@@ -259,20 +259,21 @@ static const char *excerpt(const struct live *l, size_t *len)
     return l->reply.http_status != 0 ? (bytes != NULL ? bytes : "") : NULL;
 }
 
-/* NAME.error.body: the reply as it came; of one that was too large its first part. */
-static void keep_reply(struct live *l, bool first_part_only)
+/* NAME.error.body: the reply as it came; of one that was too large its first part. False: no memory. */
+static bool keep_reply(struct live *l, bool first_part_only)
 {
     const char *bytes = l->mapped != NULL ? l->mapped : l->reply.body;
     size_t len = l->mapped != NULL ? l->mapped_len : l->reply.body_len;
     if (first_part_only && len > RESPONSE_EXCERPT)
         len = RESPONSE_EXCERPT;
     if (bytes == NULL || len == 0)
-        return;
+        return true;
     l->kept_body = malloc(len);
     if (l->kept_body == NULL)
-        return;
+        return false;
     memcpy(l->kept_body, bytes, len);
     l->kept_len = len;
+    return true;
 }
 
 void deliver_error(struct live *l, const char *code, const char *message, bool keep_body, const char *verdict)
@@ -284,14 +285,14 @@ void deliver_error(struct live *l, const char *code, const char *message, bool k
     l->owned_message = strdup(message);
     l->end.code = l->owned_code;
     l->end.message = l->owned_message;
-    if (keep_body)
-        keep_reply(l, strcmp(code, CODE_RESPONSE_TOO_LARGE) == 0);
+    bool kept = !keep_body || keep_reply(l, strcmp(code, CODE_RESPONSE_TOO_LARGE) == 0);
     fill_outcome(l, &o);
     o.code = code;
     o.message = message;
     o.retryable = code_is_retryable(code);
     o.response = excerpt(l, &o.response_len);
-    l->text = outcome_error(&o, &l->text_len);
+    bool whole = kept && l->owned_code != NULL && l->owned_message != NULL;
+    l->text = whole ? outcome_error(&o, &l->text_len) : NULL;
     log_line(LOG_WARN, l->row.path, "failed: %s: %s", code, message);
     start_publishing(l);
 }

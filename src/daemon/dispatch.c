@@ -163,9 +163,12 @@ static void admit(struct engine *e, struct live *l, int64_t now_ms)
     governor_admit(&e->governor, now_ms);
     l->governed = true;
     mark_probe(e, l);
+    int64_t unix_ms = clock_unix_ms();
+    if (l->row.started_ms == 0) /* as the store does, so that a recovered outcome says the same */
+        l->row.started_ms = unix_ms;
     l->row.sends++;
     live_step_to(&e->live, l, STEP_INTENT);
-    store_intent(e->store, l->row.id, l->row.sends, clock_unix_ms(), body_sha256, e->boot_id, on_intent, l);
+    store_intent(e->store, l->row.id, l->row.sends, unix_ms, body_sha256, e->boot_id, on_intent, l);
 }
 
 /* How many requests max_jobs still allows, those on their way not yet counted. */

@@ -36,6 +36,8 @@ static void recover_replied(struct live *l)
     }
     l->attempt = l->row.sends;
     l->ended = true;
+    l->end.ended_ms =
+        r.received_ms; /* the outcome is then, to the byte, the one that may lie there already */
     l->reply.end = r.too_large ? ATTEMPT_TOO_LARGE : ATTEMPT_REPLIED;
     l->reply.http_status = r.http_status;
     l->reply.duration_ms = r.duration_ms;
