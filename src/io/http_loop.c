@@ -217,17 +217,33 @@ static int on_curl_timer(CURLM *multi, long timeout_ms, void *arg)
     return 0;
 }
 
+/* A request's connection broke under it, or curl wanted another one for it. (A stream that the server ended
+ * is the end of one request: CURLE_HTTP2_STREAM.) */
+static bool lost_connection(const struct transfer *t, CURLcode code)
+{
+    switch (code) {
+    case CURLE_HTTP2:
+    case CURLE_RECV_ERROR:
+    case CURLE_SEND_ERROR:
+    case CURLE_PARTIAL_FILE:
+        return t->ready;
+    default:
+        return t->refused_again;
+    }
+}
+
 /* What an end tells about the endpoint's protocol. When an HTTP/2 connection dies, up to a hundred requests
  * are ambiguous at once, so that happens once: from then on HTTP/1.1, where each request has a connection of
- * its own. (Libcurl 7.88 resets streams that have ended, and servers that count resets end the connection.)
- */
+ * its own. (Libcurl 7.88 resets streams that have ended, and servers that count resets end the connection.
+ * It also loses replies that arrived together with a reset: it answers window updates before it hands over
+ * what it has read.) */
 static void learn_protocol(struct http *h, const struct transfer *t, CURLcode code)
 {
     long version = 0;
     if (t->settings != h->settings || !h->settings->tls || h->http1_only) {
         return;
     }
-    if (h->protocol == HTTP_MULTIPLEX && (t->refused_again || code == CURLE_HTTP2)) {
+    if (h->protocol == HTTP_MULTIPLEX && lost_connection(t, code)) {
         h->http1_only = true;
         h->protocol = HTTP_SERIAL;
         return;

@@ -49,11 +49,15 @@ class Connection:
     def frame(self, kind, flags, stream, payload=b""):
         self.sock.sendall(struct.pack(">I", len(payload))[1:] + bytes((kind, flags)) + struct.pack(">I", stream) + payload)
 
-    def reply(self, request, body, end=True):
-        """A 200; without end the stream stays open, as if there were more."""
-        name, value = b"content-type", b"application/json"
-        literal = bytes((0, len(name))) + name + bytes((len(value),)) + value
-        self.frame(HEADERS, END_HEADERS, request.stream, b"\x88" + literal)  # 0x88: ":status: 200" of the static table
+    def reply(self, request, body, end=True, announced=False):
+        """A 200; without end the stream stays open, as if there were more. Announced: with its length."""
+        headers = {b"content-type": b"application/json"}
+        if announced:
+            headers[b"content-length"] = str(len(body)).encode()
+        block = b"\x88"  # ":status: 200" of the static table
+        for name, value in headers.items():
+            block += bytes((0, len(name))) + name + bytes((len(value),)) + value  # a literal, not to be indexed
+        self.frame(HEADERS, END_HEADERS, request.stream, block)
         for at in range(0, len(body), 16384):
             self.frame(DATA, 0, request.stream, body[at:at + 16384])
         if end:
@@ -73,6 +77,13 @@ class Connection:
     def close(self):
         self.sock.close()
         self.ended = True
+
+    def finish(self):
+        """The orderly end: nothing more to say, and what the client still sends is read."""
+        self.sock.shutdown(socket.SHUT_WR)
+        while self.sock.recv(65536):
+            pass
+        self.close()
 
     def read(self, size):
         data = b""
