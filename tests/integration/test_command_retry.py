@@ -45,7 +45,7 @@ def test_a_failed_job_runs_again_with_all_its_attempts(spool, hostile, daemon):
     script(server, all="ok")
     wait_states(spool, a="failed")
     assert retry(spool, "a.error.json").returncode == 0
-    wait_for(lambda: spool.result("a"), "the result")
+    wait_states(spool, a="done")
     assert spool.error("a") is None and spool.result("a")["attempts"] == 1 and posts(server) == 5
 
 

@@ -66,7 +66,7 @@ def test_in_flight_and_time_left(spool, sandbox, daemon):
     for i in range(30):
         spool.drop(f"job-{i:02}.yaml", inputs={"text": i})
     about = wait_for(lambda: (a := status(spool))["left_ms"] and a, "a rate")
-    assert about["jobs"]["in_flight"] <= 2 and about["live"]["rate"]["cap"] <= 2 and about["live"]["rate"]["per_second"] > 0
+    assert about["live"]["in_flight"] <= 2 and about["live"]["rate"]["cap"] <= 2 and about["live"]["rate"]["per_second"] > 0
     left = about["jobs"]["waiting"] + about["jobs"]["in_flight"]
     assert about["left_ms"] == pytest.approx(left / about["live"]["rate"]["per_second"] * 1000, rel=0.01)
     text = flowspool(spool, "status")

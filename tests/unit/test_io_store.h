@@ -84,6 +84,32 @@ UNUSED static void wait_for_writes(struct fixture *f)
     assert_int_equal(store_queued(f->s), 0);
 }
 
+UNUSED static bool has_failed(struct fixture *f)
+{
+    return f->fatals > 0;
+}
+
+UNUSED static void on_tick(uv_timer_t *tick)
+{
+    (void)tick;
+}
+
+/* Runs the loop until fn says yes; the alarm of the test is the bound. The timer also keeps the loop alive:
+ * an idle store does not, and what it reports would never be heard. */
+UNUSED static void run_until(struct fixture *f, bool (*fn)(struct fixture *f))
+{
+    uv_timer_t tick;
+    assert_int_equal(uv_timer_init(&f->loop, &tick), 0);
+    while (!fn(f)) {
+        assert_int_equal(uv_timer_start(&tick, on_tick, 1, 0), 0);
+        uv_run(&f->loop, UV_RUN_ONCE);
+        if (f->fatals != 0 && fn != has_failed)
+            fail_msg("fatal: %s", f->fatal);
+    }
+    uv_close((uv_handle_t *)&tick, NULL);
+    uv_run(&f->loop, UV_RUN_NOWAIT);
+}
+
 UNUSED static void make_dir(struct fixture *f)
 {
     snprintf(f->dir, sizeof f->dir, "%s", "/tmp/test_io_store.XXXXXX");
