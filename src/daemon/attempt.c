@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/scrub.h"
 #include "core/units.h"
 #include "daemon/engine.h"
 #include "io/log.h"
@@ -72,11 +73,15 @@ void attempt_ended(void *live, struct http_result *r)
     l->attempt = l->row.sends;
     const struct attempt_result end = {l->reply.end, l->reply.http_status};
     enum verdict v = verdict_by_status(&end);
-    if (e->abandoned) /* stopping at once: what has no reply stays in flight on disk and is ambiguous */
+    bool keep = v == VERDICT_NEEDS_BODY || v == VERDICT_TOO_LARGE;
+    if (e->abandoned &&
+        !keep) /* stopping at once: what has no reply stays in flight on disk and is ambiguous */
         return;
+    if (!l->probe_account)
+        e->account_probe_refused = false; /* a last probe is one that goes when nothing else is out */
     tell_governor(l, v);
     engine_wake(e);
-    if (v != VERDICT_NEEDS_BODY && v != VERDICT_TOO_LARGE) {
+    if (!keep) {
         attempt_judge(l);
         return;
     }
@@ -95,7 +100,8 @@ void attempt_ended(void *live, struct http_result *r)
     store_reply(e->store, l->row.id, &stored, on_reply_stored, l);
 }
 
-/* A spilled reply is looked at through a map, so that its size costs no heap. */
+/* A spilled reply is looked at through a map, so that its size costs no heap. What is written there is
+ * private: the file stays as it is. */
 static bool map_spill(struct live *l)
 {
     if (l->reply.spill == NULL || l->mapped != NULL)
@@ -109,7 +115,7 @@ static bool map_spill(struct live *l)
     struct stat st;
     void *map = MAP_FAILED;
     if (fstat(fd, &st) == 0 && st.st_size > 0)
-        map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        map = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
     close(fd);
     if (map == MAP_FAILED)
         return false;
@@ -208,6 +214,15 @@ static void begin_hold(struct live *l, struct hold *h, enum hold_cause cause, co
         tell_hold(l, h, what, why);
 }
 
+/* Decoded, the words may spell a key that the raw bytes did not show. */
+static char *clean_words(const struct live *l, const struct json_object *object)
+{
+    char *words = verdict_server_message(object);
+    if (words != NULL)
+        scrub(words, strlen(words), l->engine->key.text);
+    return words;
+}
+
 static char *server_words(struct live *l)
 {
     size_t len;
@@ -215,7 +230,7 @@ static char *server_words(struct live *l)
     if (!map_spill(l))
         return NULL;
     const char *body = reply_bytes(l, &len);
-    return json_scan_object(body, len, &object) ? verdict_server_message(&object) : NULL;
+    return json_scan_object(body, len, &object) ? clean_words(l, &object) : NULL;
 }
 
 static void hold_account(struct live *l)
@@ -257,7 +272,7 @@ static int64_t backoff_due(const struct live *l, int n)
 
 static void fail(struct live *l, enum verdict v, const struct json_object *object, bool keep_body)
 {
-    char *words = object != NULL ? verdict_server_message(object) : NULL;
+    char *words = object != NULL ? clean_words(l, object) : NULL;
     const char *reason = words != NULL ? words : l->reply.error;
     char *message = verdict_message(v, l->reply.http_status, l->row.workflow, reason, l->row.path);
     deliver_error(l, verdict_code(v, l->reply.http_status, object),
@@ -345,7 +360,8 @@ static void ambiguous(struct live *l, const char *verdict)
 {
     struct engine *e = l->engine;
     l->end.ambiguous++;
-    e->run.maybe++;
+    if (l->sent_unix_ms != 0)
+        e->run.maybe++;
     const char *why = l->reply.error[0] != '\0' ? l->reply.error : "no usable answer";
     if (retry_ambiguous_allowed(&e->retry, l->end.ambiguous)) {
         log_line(LOG_WARN, l->row.path,
@@ -442,7 +458,8 @@ void attempt_judge(struct live *l)
     }
     deliver_begin_end(l);
     enum verdict v = decide(l, &object);
-    if (v == VERDICT_SUCCESS || v == VERDICT_INVALID_RESPONSE || v == VERDICT_TOO_LARGE)
+    bool charged = v == VERDICT_SUCCESS || v == VERDICT_INVALID_RESPONSE || v == VERDICT_TOO_LARGE;
+    if (charged && l->sent_unix_ms != 0)
         e->run.bought++;
     lift_passed_probes(l, v);
     apply(l, v, &object);

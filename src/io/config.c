@@ -235,7 +235,9 @@ static bool check_endpoint(struct load *l, const char *(*check)(const char *endp
         return false;
     }
     const char *why = check(l->c.endpoint);
-    if (why != NULL)
+    if (why != NULL && strchr(l->c.endpoint, '@') != NULL) /* a password is no business of the log */
+        fault_set(l->fault, at->line, at->column, "endpoint: %s", why);
+    else if (why != NULL)
         fault_set(l->fault, at->line, at->column, "endpoint %s: %s", l->c.endpoint, why);
     return why == NULL;
 }

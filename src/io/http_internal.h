@@ -142,7 +142,7 @@ struct http_words {
     long os_errno, proxy_status, port;
     const char *ip;   /* NULL or "": no connection came about; then base names the server */
     const char *base; /* NULL behind a proxy */
-    const char *detail, *key;
+    const char *detail, *key, *proxy;
     bool refused_again, headers_too_large;
 };
 void http_result_error(struct http_result *r, const struct http_words *w);

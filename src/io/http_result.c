@@ -8,6 +8,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/scrub.h"
+
 /* The facts decide, not curl's code: the same code can mean a failed connect before the request, or a
  * failed second connect after it (curl tries one of its own accord and is refused). */
 enum attempt_end http_classify(CURLcode code, const struct http_facts *f)
@@ -272,20 +274,12 @@ static const char *cut_words(const struct http_words *w)
     }
 }
 
-/* The detail can quote the server, and the server knows the key. */
-static void scrub(char *text, const char *key)
+/* The detail can quote the server, and the server knows the key; its end may have been cut by curl's buffer.
+ */
+static void clean(char *text, const struct http_words *w)
 {
-    size_t len = key == NULL ? 0 : strlen(key);
-    for (char *hit = text; len > 0 && (hit = strstr(hit, key)) != NULL;) {
-        memset(hit, '*', len);
-    }
-    size_t there = strlen(text); /* its end may be the key's beginning, cut by curl's buffer */
-    for (size_t n = len < there ? len : there; n >= 4; n--) {
-        if (memcmp(text + there - n, key, n) == 0) {
-            memset(text + there - n, '*', n);
-            break;
-        }
-    }
+    scrub_cut(text, strlen(text), w->key);
+    scrub_cut(text, strlen(text), w->proxy); /* which may hold a password */
     for (; *text != '\0'; text++) {
         if (*text < ' ' || *text > '~') {
             *text = '?';
@@ -317,7 +311,7 @@ void http_result_error(struct http_result *r, const struct http_words *w)
                  (w->code == CURLE_COULDNT_CONNECT && w->os_errno != 0);
     if (!plain && w->detail != NULL && w->detail[0] != '\0') {
         (void)snprintf(detail, sizeof detail, "%s", w->detail);
-        scrub(detail, w->key);
+        clean(detail, w);
     }
     size_t at = (size_t)snprintf(r->error, sizeof r->error, "%.90s%s", words, where);
     if (detail[0] != '\0') {

@@ -62,6 +62,30 @@ const char *http_endpoint_fault(const char *endpoint)
     return fault;
 }
 
+/* Its user and password must not end in the log, so what is wrong is said without it. */
+static const char *proxy_fault(const char *proxy)
+{
+    static const char *const schemes[] = {"http", "https", "socks4", "socks4a", "socks5", "socks5h"};
+    CURLU *url = curl_url();
+    char *scheme = NULL;
+    if (url == NULL) {
+        return "out of memory";
+    }
+    bool known =
+        curl_url_set(url, CURLUPART_URL, proxy, CURLU_GUESS_SCHEME | CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK &&
+        curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK;
+    bool usable = false;
+    for (size_t i = 0; known && i < sizeof schemes / sizeof schemes[0]; i++) {
+        usable = usable || strcasecmp(scheme, schemes[i]) == 0;
+    }
+    curl_free(scheme);
+    curl_url_cleanup(url);
+    if (!known) {
+        return "it is not of the form http://[user:password@]host[:port]";
+    }
+    return usable ? NULL : "it must be a http, https, socks4, socks4a, socks5 or socks5h proxy";
+}
+
 /* Appends a file to the bundle. 0 or a negative errno. *certificate: a certificate begins in it. */
 static int append_file(int out, const char *path, bool *certificate)
 {
@@ -196,6 +220,11 @@ int http_settings_new(struct http_settings **out, const struct http_options *o, 
     const char *fault = http_endpoint_fault(o->endpoint);
     if (fault != NULL) {
         (void)snprintf(message, size, "endpoint: %s", fault);
+        return -EINVAL;
+    }
+    fault = o->proxy != NULL && o->proxy[0] != '\0' ? proxy_fault(o->proxy) : NULL;
+    if (fault != NULL) {
+        (void)snprintf(message, size, "proxy: %s", fault);
         return -EINVAL;
     }
     if (o->key != NULL && strpbrk(o->key, "\r\n") != NULL) {

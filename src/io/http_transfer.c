@@ -7,6 +7,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/scrub.h"
+
 enum {
     BUFFER_SIZE = 16 * 1024,
     KEEPALIVE_IDLE_S = 30,
@@ -375,6 +377,7 @@ static void describe(struct transfer *t, CURLcode code, const struct http_facts 
     char *ip = NULL;
     struct http_words w = {.code = code, .end = t->result.end, .facts = f, .detail = t->error};
     w.key = t->settings->key;
+    w.proxy = t->settings->proxy;
     w.base = t->settings->proxy[0] == '\0' ? t->settings->base : NULL;
     w.refused_again = t->refused_again;
     w.headers_too_large = t->headers_too_large;
@@ -397,6 +400,7 @@ void http_transfer_end(struct transfer *t, CURLcode code)
     r->end = http_classify(code, &facts);
     r->http_status = t->status;
     r->duration_ms = elapsed_ms(t);
+    scrub(t->head, t->head_len, t->settings->key); /* what a server quotes must not end in an outcome */
     http_result_headers(r, t->head, t->head_len);
     if (r->end != ATTEMPT_REPLIED) {
         describe(t, code, &facts);
@@ -404,6 +408,9 @@ void http_transfer_end(struct transfer *t, CURLcode code)
     }
     if (t->reply.fd < 0) {
         http_reply_take(&t->reply, &r->body, &r->body_len);
+    }
+    if (t->status < 200 || t->status > 299) { /* of what was paid no byte is changed */
+        scrub(r->body, r->body_len, t->settings->key);
     }
 }
 
