@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "core/outcome.h"
+#include "core/scrub.h"
 #include "daemon/engine.h"
 #include "io/log.h"
 
@@ -78,10 +79,10 @@ static void on_settled(void *arg, enum store_rc rc)
         if (snprintf(path, sizeof path, "%s/%s", e->replies_dir, l->reply.spill) < (int)sizeof path)
             unlink(path);
     }
+    e->schedule_stale = true;
     if (l->end.state == JOB_WAITING) {
         if (l->end.due_ms == 0)
             e->reload = true;
-        e->schedule_stale = true;
     } else {
         engine_count_end(e);
         if (l->end.state == JOB_DONE)
@@ -141,8 +142,7 @@ static void block_directory(struct engine *e, const char *path, const char *deta
         return;
     }
     e->blocked[e->nblocked++] = (struct blocked_dir){copy};
-    live_drop_candidates(&e->live);
-    e->reload = true;
+    e->reload = true; /* its candidates are passed over; whoever walks the list now must not lose them */
 }
 
 static void unblock_directory(struct engine *e, const char *path)
@@ -180,6 +180,7 @@ static void on_published(void *arg, const struct publish_result *r)
         block_directory(e, l->row.path, r->detail);
         return;
     }
+    l->retry_ms = 0;
     unblock_directory(e, l->row.path);
     if (r->moved[0] != '\0') {
         intake_kept(e->intake, l->row.file_id, l->row.stem, l->row.id, r->moved);
@@ -250,6 +251,14 @@ void deliver_result(struct live *l, const struct json_object *reply)
     start_publishing(l);
 }
 
+/* An error quotes the reply, and a server may quote the key. A result's bytes stay as they were paid for. */
+static void hide_key(struct live *l)
+{
+    const char *key = l->engine->key.text;
+    scrub(l->mapped != NULL ? l->mapped : l->reply.body,
+          l->mapped != NULL ? l->mapped_len : l->reply.body_len, key);
+}
+
 static const char *excerpt(const struct live *l, size_t *len)
 {
     const char *bytes = l->mapped != NULL ? l->mapped : l->reply.body;
@@ -285,6 +294,7 @@ void deliver_error(struct live *l, const char *code, const char *message, bool k
     l->owned_message = strdup(message);
     l->end.code = l->owned_code;
     l->end.message = l->owned_message;
+    hide_key(l);
     bool kept = !keep_body || keep_reply(l, strcmp(code, CODE_RESPONSE_TOO_LARGE) == 0);
     fill_outcome(l, &o);
     o.code = code;
@@ -295,6 +305,23 @@ void deliver_error(struct live *l, const char *code, const char *message, bool k
     l->text = whole ? outcome_error(&o, &l->text_len) : NULL;
     log_line(LOG_WARN, l->row.path, "failed: %s: %s", code, message);
     start_publishing(l);
+}
+
+void deliver_expired(struct live *l)
+{
+    deliver_begin_end(l);
+    if (l->row.ambiguous > 0) /* so that no touch of its file buys it again */
+        deliver_error(
+            l, CODE_AMBIGUOUS,
+            "its `expires` passed before it could be sent again, and an earlier attempt may have been "
+            "charged; look there whether it was, then change or remove `expires` and run: flowspool "
+            "retry",
+            false, "expired");
+    else
+        deliver_error(l, CODE_EXPIRED,
+                      "its `expires` passed before it could be sent; nothing was charged for it; "
+                      "change or remove `expires` in the job file to run it",
+                      false, "expired");
 }
 
 void deliver_requeue(struct live *l, int64_t due_unix_ms, const char *verdict)

@@ -111,13 +111,19 @@ static bool stopped_meanwhile(const struct live *l)
     return w != NULL && hold_active(&w->hold) && !l->probe_workflow;
 }
 
+static bool has_expired(const struct live *l)
+{
+    return l->row.expires_ms != 0 && l->row.expires_ms <= clock_unix_ms();
+}
+
 static void on_intent(void *arg, enum store_rc rc)
 {
     struct live *l = arg;
     struct engine *e = l->engine;
     (void)rc;
     l->row.state = job_event(l->row.id, l->row.state, JOB_EV_SEND);
-    if (stopped_meanwhile(l)) {
+    if (stopped_meanwhile(l) || has_expired(l)) {
+        e->schedule_stale = true;
         withdraw(l);
         return;
     }
@@ -213,6 +219,23 @@ static bool outlasted(const struct engine *e, const struct hold *h, int64_t now_
     return give_up > 0 && hold_active(h) && !h->probing && now_ms - h->since_ms >= give_up;
 }
 
+/* When the first of the holds has outlasted give_up_after; one whose probe is out is asked again when that
+ * has ended. */
+static int64_t next_give_up(const struct engine *e)
+{
+    int64_t patience = e->cfg.retry_give_up_after_ms, at = INT64_MAX;
+    if (patience == 0)
+        return at;
+    if (hold_active(&e->endpoint_hold) && !e->endpoint_hold.probing)
+        at = e->endpoint_hold.since_ms + patience;
+    for (size_t i = 0; i < e->workflows.count; i++) {
+        const struct hold *h = &e->workflows.items[i].hold;
+        if (hold_active(h) && !h->probing && h->since_ms + patience < at)
+            at = h->since_ms + patience;
+    }
+    return at;
+}
+
 /* What waits behind a hold that outlasted give_up_after fails; after that, the next job tries again. */
 static void give_up(struct engine *e, int64_t now_ms)
 {
@@ -245,12 +268,14 @@ static bool was_given_up(const struct live *l, int64_t until_ms, int64_t now_ms)
     return until_ms > now_ms && l->row.queued_ms <= clock_unix_ms() - ago_ms;
 }
 
-enum choice { CHOICE_SEND, CHOICE_SKIP, CHOICE_FORGET, CHOICE_FAIL };
+enum choice { CHOICE_SEND, CHOICE_SKIP, CHOICE_FORGET, CHOICE_FAIL, CHOICE_EXPIRED };
 
 static enum choice consider(struct engine *e, const struct live *l, int64_t now_ms, enum hold_cause *cause)
 {
     if (deliver_blocked(e, l->row.path))
         return CHOICE_FORGET;
+    if (has_expired(l))
+        return CHOICE_EXPIRED;
     *cause = e->give_up_cause;
     if (was_given_up(l, e->give_up_until_ms, now_ms))
         return CHOICE_FAIL;
@@ -286,6 +311,9 @@ static struct live *choose(struct engine *e, int64_t now_ms)
             continue;
         case CHOICE_FAIL:
             fail_unsent(l, cause);
+            continue;
+        case CHOICE_EXPIRED:
+            deliver_expired(l);
             continue;
         case CHOICE_SKIP:
             if (second_choice == NULL)
@@ -343,7 +371,7 @@ static int64_t workflows_next_probe(struct engine *e, int64_t now_ms)
 int64_t dispatch_admit(struct engine *e, int64_t now_ms)
 {
     give_up(e, now_ms);
-    int64_t probes = workflows_next_probe(e, now_ms);
+    int64_t probes = earliest(workflows_next_probe(e, now_ms), next_give_up(e));
     while ((e->gates & ~(unsigned)GATE_MAX_JOBS) == 0) {
         engine_gate(e, GATE_MAX_JOBS, jobs_allowed(e) <= 0, "as many runs as max_jobs allows were bought");
         if (e->gates != 0 || on_their_way(e) >= jobs_allowed(e))

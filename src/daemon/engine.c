@@ -226,21 +226,18 @@ static void fail_expired(struct engine *e, int64_t unix_ms)
         l = live_add(&e->live, e, &rows[i]);
         if (l == NULL)
             continue;
-        deliver_begin_end(l);
-        deliver_error(l, CODE_EXPIRED,
-                      "its `expires` passed before it could be sent; nothing was charged for it; "
-                      "change or remove `expires` in the job file to run it",
-                      false, "expired");
+        deliver_expired(l);
     }
     free(rows);
 }
 
 /* ---- the end of a run ---- */
 
-static bool writing(const struct engine *e)
+/* stuck: outcomes that cannot be written are tried again for ever; that is no progress to wait for. */
+static bool writing(const struct engine *e, size_t stuck)
 {
-    return live_busy(&e->live) > e->live.steps[STEP_PARKED] || store_queued(e->store) > 0 ||
-           publish_queued(e->publish) > 0;
+    return live_busy(&e->live) > stuck || store_queued(e->store) > 0 ||
+           publish_queued(e->publish) > stuck - e->live.steps[STEP_PARKED];
 }
 
 static int finished_status(const struct engine *e)
@@ -260,7 +257,7 @@ static int drained_status(const struct engine *e)
 
 static void finish_drain(struct engine *e, int64_t now_ms)
 {
-    if (!writing(e)) {
+    if (!writing(e, live_stuck(&e->live))) {
         engine_stop(e, e->opt.once ? drained_status(e) : EXIT_OK);
         return;
     }
@@ -282,10 +279,22 @@ static int64_t oldest_hold_ms(const struct engine *e)
     return since;
 }
 
+/* Since when nothing has moved that this run could still wait for; INT64_MAX: it moves, or will by itself. */
+static int64_t stuck_since(struct engine *e, bool parked, int64_t now_ms)
+{
+    int64_t since = oldest_hold_ms(e);
+    if (since != INT64_MAX || (!parked && (e->gates & GATE_DISK) == 0))
+        return since;
+    if (e->patience_since_ms == 0)
+        e->patience_since_ms = now_ms;
+    return e->patience_since_ms;
+}
+
 /* With --once and nothing on its way: is there anything left that this run should wait for? */
 static void finish_once(struct engine *e, int64_t now_ms)
 {
-    if (e->recovering || e->promoting || writing(e) || !intake_idle(e->intake)) {
+    size_t stuck = live_stuck(&e->live);
+    if (e->recovering || e->promoting || writing(e, stuck) || !intake_idle(e->intake)) {
         e->patience_since_ms = 0;
         return;
     }
@@ -293,16 +302,13 @@ static void finish_once(struct engine *e, int64_t now_ms)
     if (!store_counts(e->store, &c))
         return;
     bool retries = store_next_backoff(e->store) != 0;
-    bool parked = e->live.steps[STEP_PARKED] > 0;
-    if (c.waiting == 0 && !retries && !parked) {
+    bool refused = hold_active(&e->account) && c.waiting > 0;
+    if (c.waiting == 0 && !retries && stuck == 0) {
         engine_stop(e, finished_status(e));
         return;
     }
-    if (hold_active(&e->account) && c.waiting > 0) {
-        if (e->account_probe_refused)
-            engine_stop(e, EXIT_ACCOUNT_REFUSED);
-        else if (hold_next_probe(&e->account) > now_ms)
-            hold_probe_now(&e->account, now_ms);
+    if (refused && e->account_probe_refused) {
+        engine_stop(e, EXIT_ACCOUNT_REFUSED);
         return;
     }
     unsigned for_others =
@@ -311,15 +317,12 @@ static void finish_once(struct engine *e, int64_t now_ms)
         engine_stop(e, EXIT_GIVEN_UP);
         return;
     }
-    int64_t stuck_since = oldest_hold_ms(e);
-    if (stuck_since == INT64_MAX && (parked || (e->gates & GATE_DISK) != 0)) {
-        if (e->patience_since_ms == 0)
-            e->patience_since_ms = now_ms;
-        stuck_since = e->patience_since_ms;
-    }
-    if (stuck_since != INT64_MAX && now_ms - stuck_since >= e->cfg.once_patience_ms) {
+    int64_t since = stuck_since(e, stuck > 0, now_ms);
+    if (since != INT64_MAX && now_ms - since >= e->cfg.once_patience_ms) {
         log_line(LOG_ERROR, NULL, "given up after once_patience; the jobs stay queued");
         engine_stop(e, EXIT_GIVEN_UP);
+    } else if (refused && hold_next_probe(&e->account) > now_ms) {
+        hold_probe_now(&e->account, now_ms);
     }
 }
 

@@ -54,6 +54,7 @@ struct blocked_dir {
 
 struct totals { /* of this run */
     int64_t done, failed, refused, already_done;
+    /* by requests of this run; those of the last one that are recovered were its own */
     int64_t bought; /* replies that were charged for certain */
     int64_t maybe;  /* attempts that may have been charged */
     int64_t requests, rate_limited;
@@ -179,6 +180,8 @@ void deliver_result(struct live *l, const struct json_object *reply);
 /* Fails the job: code and message are copied. keep_body: NAME.error.body is written from the reply. */
 void deliver_error(struct live *l, const char *code, const char *message, bool keep_body,
                    const char *verdict);
+/* Its `expires` passed while it waited. */
+void deliver_expired(struct live *l);
 /* Back to the queue; l->end holds the totals. */
 void deliver_requeue(struct live *l, int64_t due_unix_ms, const char *verdict);
 void deliver_retry_parked(struct engine *e, int64_t now_ms);

@@ -139,6 +139,15 @@ size_t live_busy(const struct live_table *t)
     return t->count - t->steps[STEP_CANDIDATE];
 }
 
+size_t live_stuck(const struct live_table *t)
+{
+    size_t stuck = 0;
+    if (t->steps[STEP_PARKED] + t->steps[STEP_PUBLISH] > 0)
+        for (const struct live *l = t->first; l != NULL; l = l->next)
+            stuck += l->step == STEP_PARKED || (l->step == STEP_PUBLISH && l->retry_ms != 0);
+    return stuck;
+}
+
 size_t live_in_flight(const struct live_table *t)
 {
     return t->steps[STEP_INTENT] + t->steps[STEP_FLIGHT];

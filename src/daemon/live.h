@@ -50,7 +50,7 @@ struct live {
     size_t mapped_len;
     char superseded_name[256];
     char *owned_code, *owned_message; /* behind end.code, end.message */
-    int64_t retry_ms;                 /* STEP_PARKED */
+    int64_t retry_ms;                 /* STEP_PARKED; stays while that is tried again, 0: never parked */
     struct live *prev, *next;         /* all of them, in the order they were loaded */
 };
 
@@ -78,6 +78,8 @@ void live_remove(struct live_table *t, struct live *l); /* frees it and all it o
 void live_drop_candidates(struct live_table *t);
 /* Neither candidates nor finished: what a drain waits for. */
 size_t live_busy(const struct live_table *t);
+/* Jobs whose outcome could not be written, those that try again just now included. */
+size_t live_stuck(const struct live_table *t);
 /* Requests out or about to be: what counts as in flight. */
 size_t live_in_flight(const struct live_table *t);
 /* Drops what the last attempt left behind (reply, texts), keeps the row. */

@@ -106,8 +106,10 @@ static int retry_one(struct engine *e, int64_t id, bool force)
     else
         rc = intake_retry(e->intake, row.path, id, true);
     struct workflow_hold *w = row.workflow != NULL ? workflow_hold_find(&e->workflows, row.workflow) : NULL;
+    if (rc == 0)
+        e->give_up_until_ms = 0; /* the operator says that it may be back now */
     if (w != NULL && rc == 0)
-        w->not_found_until_ms = 0; /* the operator says that it may exist now */
+        w->not_found_until_ms = 0; /* and that the workflow may exist */
     job_row_free(&row);
     return rc;
 }

@@ -173,6 +173,26 @@ static int open_intake(struct engine *e, char *message, size_t size)
     return intake_open(&e->intake, &o, message, size);
 }
 
+/* A new state in a spool that is not new. What is noted is queued before any intent, and so durable before
+ * it. */
+static void notice_lost_state(struct engine *e)
+{
+    size_t jobs = 0;
+    bool outcomes = false;
+    char *new_state = store_get(e->store, STORE_NEW);
+    if (new_state == NULL)
+        return;
+    free(new_state);
+    spool_census(e->spool, e->cfg.recursive, 100, &jobs, &outcomes);
+    if (jobs >= 100 && outcomes) {
+        store_set(e->store, "gate.lost_state", "1", NULL, NULL);
+        engine_gate(e, GATE_LOST_STATE, true,
+                    "there is no state, but 100 or more jobs and outcomes are there; if that is right, run: "
+                    "flowspool resume");
+    }
+    store_set(e->store, STORE_NEW, NULL, NULL, NULL);
+}
+
 static int open_store(struct engine *e)
 {
     bool created = false;
@@ -184,17 +204,7 @@ static int open_store(struct engine *e)
         return EXIT_UNTRUSTED_STATE;
     }
     store_on_full(e->store, on_full, e);
-    if (!created)
-        return -1;
-    size_t jobs = 0;
-    bool outcomes = false;
-    spool_census(e->spool, e->cfg.recursive, 100, &jobs, &outcomes);
-    if (jobs >= 100 && outcomes) {
-        store_set(e->store, "gate.lost_state", "1", NULL, NULL);
-        engine_gate(e, GATE_LOST_STATE, true,
-                    "there is no state, but 100 or more jobs and outcomes are there; if that is right, run: "
-                    "flowspool resume");
-    }
+    notice_lost_state(e);
     return -1;
 }
 
@@ -389,8 +399,8 @@ int engine_close(struct engine *e)
     }
     if (e->publish != NULL)
         publish_close(e->publish);
-    if (e->store != NULL)
-        store_close(e->store);
+    if (e->store != NULL && !store_close(e->store))
+        status = EXIT_UNTRUSTED_STATE;
     if (e->alarm != NULL)
         alarm_close(e->alarm);
     if (e->prepare.data != NULL)

@@ -1,5 +1,6 @@
 #include "daemon/state_dir.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -28,10 +29,41 @@ static int refuse(int status, char *message, size_t size, const char *format, ..
     return status;
 }
 
+static bool is_ours_or_empty(const char *path)
+{
+    DIR *dir = opendir(path);
+    bool ours = false, empty = true;
+    if (dir == NULL)
+        return false;
+    for (const struct dirent *d; (d = readdir(dir)) != NULL;) {
+        bool self = strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0;
+        empty = empty && self;
+        ours = ours || strcmp(d->d_name, "state.db") == 0 || strcmp(d->d_name, "lock") == 0;
+    }
+    closedir(dir);
+    return ours || empty;
+}
+
 static char *join(const char *dir, const char *name)
 {
     char *s = NULL;
     return asprintf(&s, "%s/%s", dir, name) < 0 ? NULL : s;
+}
+
+/* A directory that somebody prepared, or that an earlier start gave to a group. Inputs and replies lie in it:
+ * it must not stay open to others. One that holds other things than a state is left alone. */
+static int narrow_directory(const char *path, mode_t mode)
+{
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return -errno;
+    if (!S_ISDIR(st.st_mode))
+        return -ENOTDIR;
+    if ((st.st_mode & 07777 & ~mode) == 0)
+        return 0;
+    if (!is_ours_or_empty(path))
+        return -ENOTEMPTY;
+    return chmod(path, mode) == 0 ? 0 : -errno;
 }
 
 static int make_directory(const char *path, mode_t mode)
@@ -40,10 +72,7 @@ static int make_directory(const char *path, mode_t mode)
         return chmod(path, mode) == 0 ? 0 : -errno;
     if (errno != EEXIST)
         return -errno;
-    struct stat st;
-    if (stat(path, &st) != 0)
-        return -errno;
-    return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+    return narrow_directory(path, mode);
 }
 
 static bool inside(const char *dir, const char *spool)
@@ -115,6 +144,11 @@ static int make_directories(const struct config *c, struct state_dir *s, char *m
 {
     bool shared = s->group != (gid_t)-1;
     int err = make_directory(s->path, shared ? 0750 : 0700);
+    if (err == -ENOTEMPTY)
+        return refuse(NOT_USABLE, message, size,
+                      "state_dir %s: others may look into it, and it holds other things than a state; name a "
+                      "directory of its own, or make it mode %s",
+                      s->path, shared ? "0750" : "0700");
     if (err != 0)
         return refuse(NOT_USABLE, message, size, "state_dir %s: %s", s->path, strerror(-err));
     const char *kind = network_kind(s->path);

@@ -151,11 +151,11 @@ static const char *credential_path(char *buf, size_t size)
 bool api_key_load(const char *option_file, const char *config_file, struct api_key *out, struct fault *fault)
 {
     char path[4096];
-    const char *credential = credential_path(path, sizeof path);
+    const char *credential = credential_path(path, sizeof path), *variable = getenv("FLOWSPOOL_API_KEY");
     const struct source sources[] = {
         {option_file, NULL, "file ", true},
         {credential, NULL, "credential ", false},
-        {NULL, getenv("FLOWSPOOL_API_KEY"), "$FLOWSPOOL_API_KEY", false},
+        {NULL, variable != NULL && variable[0] != '\0' ? variable : NULL, "$FLOWSPOOL_API_KEY", false},
         {config_file[0] != '\0' ? config_file : NULL, NULL, "file ", true},
     };
     bool found = false;

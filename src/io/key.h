@@ -1,9 +1,10 @@
 /* key - the account's key: where it comes from, whether it is fit to be sent, whether it changed.
  *
  * Order: --api-key-file, the service manager's credential ($CREDENTIALS_DIRECTORY/api_key),
- * $FLOWSPOOL_API_KEY, api_key_file. First that is there. One trailing newline is dropped; CR, LF, control
- * bytes, empty or over 4 KiB is a fault; a file others can read, and a source that is overridden and differs,
- * is a warning in the log. The key itself is never printed: people see the first digits of its digest.
+ * $FLOWSPOOL_API_KEY (unless empty), api_key_file. First that is there. One trailing newline is dropped; CR,
+ * LF, control bytes, empty or over 4 KiB is a fault; a file others can read, and a source that is overridden
+ * and differs, is a warning in the log. The key itself is never printed: people see the first digits of its
+ * digest.
  */
 #ifndef FLOWSPOOL_IO_KEY_H
 #define FLOWSPOOL_IO_KEY_H

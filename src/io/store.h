@@ -56,8 +56,8 @@ enum store_rc store_open(struct store **out, uv_loop_t *loop, const char *dir, s
 enum store_rc store_open_readonly(struct store **out, const char *dir, char *message, size_t size);
 /* Waits for queued writes to be durable (their done functions are NOT called), stops the thread, closes. With
  * a full disk they get one more try and are dropped. Not from inside done. The memory is freed when the loop
- * runs next. */
-void store_close(struct store *s);
+ * runs next. False: a write or a sync has failed, and the state cannot be trusted. */
+bool store_close(struct store *s);
 /* Why a read failed, or NULL. */
 const char *store_error(const struct store *s);
 /* The disk is full (true): the writes wait, tried again every second, no done is called; or there is room
@@ -233,6 +233,10 @@ void store_shift_backoff(struct store *s, int64_t jump_ms, int64_t latest_ms, st
 void store_reopen(struct store *s, int64_t job, const char *body, size_t body_len, store_done_fn done,
                   void *arg);
 /* ---- small values: pause, learned rates, ... ---- */
+/* Set in a state that was just created, in the same transaction; whoever has seen to what that means deletes
+ * it.
+ */
+#define STORE_NEW "new"
 void store_set(struct store *s, const char *key, const char *value, store_done_fn done,
                void *arg);                         /* NULL: delete */
 char *store_get(struct store *s, const char *key); /* malloc'd or NULL */

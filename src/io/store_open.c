@@ -275,12 +275,12 @@ enum store_rc store_open_readonly(struct store **out, const char *dir, char *mes
     return rc;
 }
 
-void store_close(struct store *s)
+bool store_close(struct store *s)
 {
     if (s->writer == NULL) {
         connection_close(&s->reader);
         store_delete(s);
-        return;
+        return true;
     }
     struct writer *w = s->writer;
     bool sound = writer_stop(w);
@@ -288,6 +288,7 @@ void store_close(struct store *s)
     (sound ? connection_close : connection_leave)(&w->c);
     free(w);
     uv_close((uv_handle_t *)&s->async, on_closed);
+    return sound;
 }
 
 bool store_still_there(const struct store *s)

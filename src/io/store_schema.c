@@ -59,7 +59,9 @@ static const char schema_tables[] =
     " PRIMARY KEY(job_id, n)) STRICT, WITHOUT ROWID;"
     "CREATE TABLE workflows(endpoint TEXT NOT NULL, workflow TEXT NOT NULL, succeeded_ms INTEGER NOT NULL,"
     " PRIMARY KEY(endpoint, workflow)) STRICT, WITHOUT ROWID;"
-    "CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;";
+    "CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;"
+    /* Whoever made this state has still to see whether it is the spool's first: see STORE_NEW. */
+    "INSERT INTO meta VALUES('new', '1');";
 
 /* Counting a million rows takes longer than the loop may stand still, so triggers keep count: enum tally. */
 #define TALLY_OF(row)                                                                                        \
