@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/terminal.h"
 #include "core/units.h"
 
 static const char *const names[SHOWN_COUNT] = {
@@ -37,6 +38,22 @@ const char *shown_name(enum shown_state s)
     return names[s];
 }
 
+const char *shown_colour(enum shown_state s)
+{
+    switch (s) {
+    case SHOWN_DONE:
+        return TERMINAL_GREEN;
+    case SHOWN_FAILED:
+    case SHOWN_REFUSED:
+        return TERMINAL_RED;
+    case SHOWN_HELD:
+    case SHOWN_MISSING:
+        return TERMINAL_YELLOW;
+    default:
+        return NULL;
+    }
+}
+
 bool shown_parse(const char *name, enum shown_state *out)
 {
     for (size_t i = 0; i < SHOWN_COUNT; i++) {
@@ -65,6 +82,13 @@ int shown_stored(enum shown_state s)
     }
 }
 
+static const char *why_held(const struct job_row *r)
+{
+    if ((r->blocked & JOB_BLOCK_CANCEL) != 0)
+        return "is being cancelled";
+    return (r->blocked & JOB_BLOCK_HOLD_FILE) != 0 ? "its file ends in .hold" : "by flowspool hold";
+}
+
 const char *shown_why(const struct job_row *r, int64_t now_ms, char *buf, size_t size)
 {
     char wait[48];
@@ -74,7 +98,7 @@ const char *shown_why(const struct job_row *r, int64_t now_ms, char *buf, size_t
         snprintf(buf, size, r->due_ms == r->not_before_ms ? "starts in %s" : "again in %s", wait);
         return buf;
     case SHOWN_HELD:
-        return (r->blocked & JOB_BLOCK_HOLD_FILE) != 0 ? "its file ends in .hold" : "held";
+        return why_held(r);
     case SHOWN_MISSING:
         return "its file is gone";
     case SHOWN_FAILED:
@@ -85,4 +109,36 @@ const char *shown_why(const struct job_row *r, int64_t now_ms, char *buf, size_t
     default:
         return "";
     }
+}
+
+const char *shown_ending(const struct job_row *r)
+{
+    if (r->state == JOB_DONE)
+        return ".result.json";
+    return r->state == JOB_FAILED ? ".error.json" : NULL;
+}
+
+const char *verdict_words(const char *verdict)
+{
+    static const struct {
+        const char *verdict, *words;
+    } table[] = {
+        {"success", "success"},
+        {"rate_limited", "over the rate limit (does not count)"},
+        {"account_refused", "the account refused it (does not count)"},
+        {"endpoint_away", "the endpoint was out of reach (does not count)"},
+        {"workflow_not_found", "the workflow was not found"},
+        {"workflow_held", "the workflow was not found, and is held"},
+        {"rejected", "the service refused it"},
+        {"server_error", "the service failed"},
+        {"server_error_held", "the service failed, and is held"},
+        {"invalid_response", "the reply holds no result"},
+        {"too_large", "the reply was too large"},
+        {"ambiguous", "no answer; may have been charged"},
+        {"crashed", "flowspoold stopped; may have been charged"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+        if (strcmp(table[i].verdict, verdict) == 0)
+            return table[i].words;
+    return verdict;
 }

@@ -107,7 +107,7 @@ static void test_json_line(void **state)
     json_text(&j, "a", "x\x1b[2J\x7f\xc2\x9b\xe2\x80\xae\"\\\xff é");
     json_text(&j, "b", NULL);
     json_open(&j, "c");
-    json_int(&j, "d", -5);
+    json_number(&j, "d", -5);
     json_known(&j, "e", -1);
     json_close(&j);
     json_bool(&j, "f", true);
