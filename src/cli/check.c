@@ -96,29 +96,20 @@ static void check_open_file(struct check *c, int fd, const char *shown, const ch
     free(bytes);
 }
 
-/* A name that is ignored is no fault: files are written under such names, checked, and renamed. */
-static const char *job_path(struct check *c, const char *shown, const struct stat *link)
+/* The name as the daemon would know it, malloc'd; NULL: it would not. That is no fault: files are written
+ * under such names, checked, and renamed. */
+static char *job_path(struct check *c, const char *shown)
 {
+    struct stat link;
     const char *slash = strrchr(shown, '/'), *name = slash != NULL ? slash + 1 : shown;
     const char *why = name_ignored_words(name);
-    if (S_ISLNK(link->st_mode))
+    if (lstat(shown, &link) == 0 && S_ISLNK(link.st_mode))
         why = "symbolic link";
-    else if (!S_ISREG(link->st_mode))
-        return NULL;
     if (why == NULL)
-        return name;
+        return strndup(name, name_job_len(name));
     c->ignored++;
     findings_warning(&c->findings, shown, "ignored by flowspoold: %s", why);
     return NULL;
-}
-
-static void check_file(struct check *c, int fd, const char *shown)
-{
-    struct stat link;
-    const char *path = lstat(shown, &link) == 0 ? job_path(c, shown, &link) : NULL;
-    char *known = path != NULL ? strndup(path, name_job_len(path)) : NULL;
-    check_open_file(c, fd, shown, known);
-    free(known);
 }
 
 /* ---- directories ---- */
@@ -191,6 +182,7 @@ static void check_dir(struct check *c, const char *dir)
 static void check_one(struct check *c, const char *word)
 {
     struct stat st;
+    char *path = NULL;
     if (strcmp(word, "-") == 0) {
         check_open_file(c, STDIN_FILENO, "<stdin>", NULL);
         return;
@@ -201,7 +193,8 @@ static void check_one(struct check *c, const char *word)
     else if (S_ISDIR(st.st_mode))
         check_dir(c, word);
     else
-        check_file(c, fd, word);
+        check_open_file(c, fd, word, path = S_ISREG(st.st_mode) ? job_path(c, word) : NULL);
+    free(path);
     if (fd >= 0)
         close(fd);
 }
