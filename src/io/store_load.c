@@ -73,15 +73,14 @@ struct job_row *store_load_ready(struct store *s, size_t max,
     return finish(s, &q, &l, count);
 }
 
-/* By the index alone, in two ranges of it: a comparison of all four columns at once would have to walk it
- * whole, since one of them descends. */
+/* By the index alone, in two ranges of it: all four columns compared at once would be a walk along the whole
+ * of it, since one of them descends. */
 int64_t store_ready_before(struct store *s, const struct job_row *r)
 {
-    struct query q =
-        query_on(&s->reader, "SELECT (SELECT count(*) FROM jobs INDEXED BY jobs_ready"
-                             "         WHERE " SQL_READY " AND priority > ?1)"
-                             " + (SELECT count(*) FROM jobs INDEXED BY jobs_ready WHERE " SQL_READY
-                             "     AND priority = ?1 AND (seen_ms, path, document) < (?2, ?3, ?4))");
+    struct query q = query_on(
+        &s->reader, "SELECT count(*) + (SELECT count(*) FROM jobs INDEXED BY jobs_ready WHERE " SQL_READY
+                    "                    AND priority = ?1 AND (seen_ms, path, document) < (?2, ?3, ?4))"
+                    " FROM jobs INDEXED BY jobs_ready WHERE " SQL_READY " AND priority > ?1");
     query_int(&q, r->priority);
     query_int(&q, r->seen_ms);
     query_name(&q, r->path);
