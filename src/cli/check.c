@@ -39,7 +39,6 @@ static const char help[] = "usage: flowspool check [-r] [--quiet | --json] FILE|
 
 struct check {
     struct config cfg;
-    bool has_spool; /* cfg.spool is one */
     bool json, quiet, recursive;
     struct findings findings;
     struct jobcheck jobs;
@@ -165,7 +164,7 @@ static void check_dir(struct check *c, const char *dir)
     char *state_dir = NULL, *plain = strdup(dir);
     for (size_t len = plain != NULL ? strlen(plain) : 0; len > 1 && plain[len - 1] == '/'; len--)
         plain[len - 1] = '\0';
-    if (c->has_spool && is_same(dir, c->cfg.spool))
+    if (is_same(dir, c->cfg.spool))
         state_dir = strdup(c->cfg.state_dir);
     else if (asprintf(&state_dir, "%s/.flowspool", dir) < 0)
         state_dir = NULL;
@@ -313,12 +312,16 @@ static int check_words(struct check *c, int argc, char **argv)
 
 /* ---- options ---- */
 
-/* Files need no spool: without one that was named, the configuration is that of any. */
-static bool configure(struct cli *cli, struct check *c, bool has_words)
+/* Files need no spool: where none was named, or that of the configuration is not on this machine, all else
+ * counts that the configuration says. */
+static bool configure(const struct cli *cli, struct check *c, bool has_words)
 {
-    struct cli anywhere = {.spool = "/"};
-    c->has_spool = !has_words || cli->spool != NULL || cli->config != NULL;
-    return cli_find(c->has_spool ? cli : &anywhere, &c->cfg);
+    const struct config_overrides o = {.spool = cli->spool, .max_jobs = -1};
+    const struct cli anywhere = {.spool = "/", .config = cli->config};
+    struct fault f;
+    if (!has_words || cli->spool != NULL)
+        return cli_find(cli, &c->cfg);
+    return (cli->config != NULL && config_load(cli->config, &o, &c->cfg, &f)) || cli_find(&anywhere, &c->cfg);
 }
 
 enum { OPT_JSON = CLI_OPT_OWN, OPT_QUIET };

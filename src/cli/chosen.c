@@ -31,8 +31,11 @@ static struct job_row as_job(const struct file_row *f)
 
 bool chosen_refused(struct store *s, bool (*refused)(void *arg, const struct file_row *f), void *arg)
 {
+    struct store_counts counts;
     char *after = NULL;
     bool more = true;
+    if (!store_counts(s, &counts) || counts.refused == 0)
+        return store_error(s) == NULL;
     for (;;) {
         size_t count = 0;
         struct file_row *rows = store_files_page(s, after, PAGE, &count);
@@ -154,10 +157,18 @@ static bool on_refused_seen(void *arg, const struct file_row *f)
     return on_job_seen(arg, &r);
 }
 
+static int by_path(const void *a, const void *b)
+{
+    const struct chosen_file *x = a, *y = b;
+    return strcmp(x->file.path, y->file.path);
+}
+
 bool chosen_open(struct chosen *c, struct store *s, struct selection *words)
 {
     *c = (struct chosen){.store = s, .words = words};
     c->looked_up = look_up_all(c);
+    if (c->count > 1)
+        qsort(c->files, c->count, sizeof *c->files, by_path);
     if (c->looked_up || c->no_memory)
         return !c->no_memory && store_error(s) == NULL;
     return store_list(s, -1, NULL, on_job_seen, c) && chosen_refused(s, on_refused_seen, c);
@@ -200,13 +211,16 @@ static bool on_refused(void *arg, const struct file_row *f)
     return t->more;
 }
 
-static void take_file(struct taking *t, const struct chosen_file *f)
+static void take_found(struct taking *t)
 {
-    if (is_refused(&f->file))
-        on_refused(t, &f->file);
-    for (size_t i = 0; t->more && i < f->njobs; i++)
-        if (is_current(&f->jobs[i]))
-            on_job(t, &f->jobs[i]);
+    const struct chosen *c = t->chosen;
+    for (size_t i = 0; i < c->count; i++)
+        for (size_t k = 0; t->more && k < c->files[i].njobs; k++)
+            if (is_current(&c->files[i].jobs[k]))
+                on_job(t, &c->files[i].jobs[k]);
+    for (size_t i = 0; t->more && i < c->count; i++)
+        if (is_refused(&c->files[i].file))
+            on_refused(t, &c->files[i].file);
 }
 
 bool chosen_each(struct chosen *c, const struct chosen_take *take)
@@ -215,7 +229,6 @@ bool chosen_each(struct chosen *c, const struct chosen_take *take)
     if (!c->looked_up)
         return store_list(c->store, -1, NULL, on_job, &t) &&
                (!t.more || chosen_refused(c->store, on_refused, &t));
-    for (size_t i = 0; t.more && i < c->count; i++)
-        take_file(&t, &c->files[i]);
+    take_found(&t);
     return store_error(c->store) == NULL;
 }

@@ -24,8 +24,8 @@ struct chosen {
 bool chosen_open(struct chosen *c, struct store *s, struct selection *words);
 void chosen_close(struct chosen *c);
 
-/* Each job once, and each file that is refused because its outcome's name is taken or impossible. Returning
- * false ends it. */
+/* Each job once, in the order of their files; then each file that is refused because its outcome's name is
+ * taken or impossible. Returning false ends it. */
 struct chosen_take {
     bool (*job)(void *arg, const struct job_row *r);
     bool (*refused)(void *arg, const struct file_row *f);

@@ -54,6 +54,27 @@ static const char *command(struct explanation *e, const char *verb, const struct
     return kept;
 }
 
+/* ---- who sends ---- */
+
+void explain_daemon(struct explanation *e, const struct explain_state *s)
+{
+    switch (s->daemon) {
+    case ASK_ANSWERED:
+        return;
+    case ASK_NOBODY:
+        explain_add(e, "no_daemon", "start flowspoold", "no flowspoold runs on this spool");
+        return;
+    case ASK_SILENT:
+    case ASK_UNSURE:
+        explain_add(e, "no_answer", "", "flowspoold runs but does not answer: it is stuck, or very busy");
+        return;
+    case ASK_REFUSED:
+    case ASK_FAILED:
+        break;
+    }
+    explain_add(e, "unknown", "", "flowspoold cannot be asked: %s", s->daemon_reason);
+}
+
 /* ---- what is over ---- */
 
 static void explain_done(struct explanation *e, const struct job_row *r)
@@ -101,6 +122,7 @@ static void explain_sent(struct explanation *e, const struct explain_state *s, c
     }
     explain_add(e, "in_flight", "", "its request was sent %s ago and is not answered yet",
                 span_words(s->now_ms - j->sent_ms, since));
+    explain_daemon(e, s);
 }
 
 /* ---- what holds this job ---- */
@@ -185,25 +207,6 @@ static void explain_expires(struct explanation *e, const struct explain_state *s
 }
 
 /* ---- what holds all of them ---- */
-
-void explain_daemon(struct explanation *e, const struct explain_state *s)
-{
-    switch (s->daemon) {
-    case ASK_ANSWERED:
-        return;
-    case ASK_NOBODY:
-        explain_add(e, "no_daemon", "start flowspoold", "no flowspoold runs on this spool");
-        return;
-    case ASK_SILENT:
-    case ASK_UNSURE:
-        explain_add(e, "no_answer", "", "flowspoold runs but does not answer: it is stuck, or very busy");
-        return;
-    case ASK_REFUSED:
-    case ASK_FAILED:
-        break;
-    }
-    explain_add(e, "unknown", "", "flowspoold cannot be asked: %s", s->daemon_reason);
-}
 
 /* What the next daemon finds. */
 static void explain_stored(struct explanation *e, const struct explain_state *s)

@@ -138,7 +138,7 @@ void history_json(const struct job_row *r, const struct event *e, struct json_li
     json_text(j, "event", names[e->kind]);
     if (e->attempt != NULL)
         json_number(j, "attempt", e->attempt->n);
-    if (e->kind == EVENT_ENDED)
+    if (e->attempt != NULL && e->kind == EVENT_ENDED)
         ended_json(e->attempt, j);
     if (e->kind == EVENT_DUE)
         json_instant(j, "due_at", r->due_ms);

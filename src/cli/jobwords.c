@@ -124,18 +124,18 @@ const char *verdict_words(const char *verdict)
         const char *verdict, *words;
     } table[] = {
         {"success", "success"},
-        {"rate_limited", "over the rate limit (does not count)"},
-        {"account_refused", "the account refused it (does not count)"},
-        {"endpoint_away", "the endpoint was out of reach (does not count)"},
-        {"workflow_not_found", "the workflow was not found"},
-        {"workflow_held", "the workflow was not found, and is held"},
-        {"rejected", "the service refused it"},
+        {"rate_limited", "rate limit met (not counted)"},
+        {"account_refused", "account refused (not counted)"},
+        {"endpoint_away", "endpoint away (not counted)"},
+        {"workflow_not_found", "workflow not found"},
+        {"workflow_held", "workflow not found, now held"},
+        {"rejected", "refused by the service"},
         {"server_error", "the service failed"},
-        {"server_error_held", "the service failed, and is held"},
+        {"server_error_held", "the service failed, now held"},
         {"invalid_response", "the reply holds no result"},
         {"too_large", "the reply was too large"},
         {"ambiguous", "no answer; may have been charged"},
-        {"crashed", "flowspoold stopped; may have been charged"},
+        {"crashed", "cut off; may have been charged"},
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
         if (strcmp(table[i].verdict, verdict) == 0)

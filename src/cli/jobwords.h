@@ -31,8 +31,8 @@ int shown_stored(enum shown_state s);
 const char *shown_why(const struct job_row *r, int64_t now_ms, char *buf, size_t size);
 /* What its outcome file is called behind the stem, or NULL: it has none. */
 const char *shown_ending(const struct job_row *r);
-/* How an attempt ended, as the state names it, for people; the name itself where it is a newer daemon's. "":
- * it has not ended. */
+/* How an attempt ended, as the state names it, for people, in 32 columns; the name itself where it is a newer
+ * daemon's. "": it has not ended. */
 const char *verdict_words(const char *verdict);
 
 #endif

@@ -104,20 +104,12 @@ static void name(struct list *l, const char *path)
     fputc(l->separator, l->out);
 }
 
-static bool on_job_seen(void *arg, const struct job_row *r)
-{
-    struct list *l = arg;
-    select_see(&l->selection, r);
-    return true;
-}
-
 static bool on_job(void *arg, const struct job_row *r)
 {
     struct list *l = arg;
-    const struct select_word *by;
     if (l->filtered && shown_state(r) != l->state)
         return true;
-    if (!select_job(&l->selection, r, &by))
+    if (l->workflow != NULL && (r->workflow == NULL || strcmp(l->workflow, r->workflow) != 0))
         return true;
     if (l->names)
         name(l, r->path);
@@ -130,18 +122,10 @@ static bool on_job(void *arg, const struct job_row *r)
 
 /* ---- refused files ---- */
 
-static bool on_file_seen(void *arg, const struct file_row *f)
-{
-    const struct job_row as_job = {.path = f->path, .stem = f->path};
-    return on_job_seen(arg, &as_job);
-}
-
 static bool on_file(void *arg, const struct file_row *f)
 {
     struct list *l = arg;
-    const struct job_row as_job = {.path = f->path, .stem = f->path};
-    const struct select_word *by;
-    if (!select_job(&l->selection, &as_job, &by))
+    if (l->workflow != NULL || (l->filtered && l->state != SHOWN_REFUSED))
         return true;
     if (l->names) {
         name(l, f->path);
@@ -158,28 +142,30 @@ static bool on_file(void *arg, const struct file_row *f)
 
 /* ---- all of it ---- */
 
-/* Every job is looked at for the words, whatever the options leave out: that a job is in another state does
- * not make its name wrong. */
-static void see_all(struct list *l, struct store *s, bool refused)
+static bool list_all(struct list *l, struct store *s)
 {
-    store_list(s, -1, NULL, on_job_seen, l);
-    if (refused)
-        l->no_memory = !chosen_refused(s, on_file_seen, l) || l->no_memory;
-}
-
-static bool read_all(struct list *l, struct store *s)
-{
-    struct store_counts counts = {0};
-    bool refused = store_counts(s, &counts) && counts.refused > 0;
-    if (l->selection.count > 0)
-        see_all(l, s, refused);
-    if (!select_check(&l->selection))
-        return false;
     if (!l->filtered || l->state != SHOWN_REFUSED)
         store_list(s, l->filtered ? shown_stored(l->state) : -1, l->workflow, on_job, l);
-    if (refused && l->workflow == NULL && (!l->filtered || l->state == SHOWN_REFUSED))
-        l->no_memory = !chosen_refused(s, on_file, l) || l->no_memory;
+    l->no_memory = !chosen_refused(s, on_file, l) || l->no_memory;
     return true;
+}
+
+/* Words are looked for among all jobs, whatever the options leave out: that a job is in another state does
+ * not make its name wrong. False: they mean nothing; it was said. */
+static bool list_words(struct list *l, struct store *s)
+{
+    struct chosen c;
+    const struct chosen_take take = {on_job, on_file, l};
+    bool meant = true;
+    if (chosen_open(&c, s, &l->selection)) {
+        meant = select_check(&l->selection);
+        if (meant && !chosen_each(&c, &take))
+            l->no_memory = true;
+    } else {
+        l->no_memory = true;
+    }
+    chosen_close(&c);
+    return meant;
 }
 
 static int list_store(struct list *l, struct store *s)
@@ -195,7 +181,7 @@ static int list_store(struct list *l, struct store *s)
     }
     l->line.out = l->out;
     l->colours = terminal_colours();
-    bool meant = read_all(l, s);
+    bool meant = l->selection.count > 0 ? list_words(l, s) : list_all(l, s);
     bool whole = cli_close(s);
     whole = (l->table == NULL || table_close(l->table)) && whole && !l->no_memory && !l->line.failed;
     whole = aside_close(l->out, meant) && whole;

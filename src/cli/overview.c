@@ -136,7 +136,7 @@ static void run_line(struct paragraph *l, const struct overview *o)
     count(l, ",", TERMINAL_YELLOW, r->possibly_bought, "possibly bought (no answer came)");
     paragraph_part(l, ";", NULL, "%lld done", (long long)r->done);
     count(l, ",", TERMINAL_RED, r->failed, "failed");
-    count(l, ",", TERMINAL_RED, r->refused, "refused");
+    count(l, ",", TERMINAL_RED, r->refused, r->refused == 1 ? "refused file" : "refused files");
     count(l, ",", NULL, r->already_done, "done already");
     paragraph_part(l, ";", NULL, "%lld %s", (long long)r->requests,
                    r->requests == 1 ? "request" : "requests");

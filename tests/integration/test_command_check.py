@@ -114,7 +114,11 @@ def test_configuration(tmp_path):
     for arguments in [["-c", config, "check"], ["check", "-c", config]]:
         done = command(*arguments, job)
         assert done.returncode == 1 and "larger than max_job_size (1024 bytes)" in done.stderr
-    assert check("-c", tmp_path / "none", job).returncode == 2
+    config.write_text("spool: /nowhere/at/all\nmax_job_size: 1KiB\n")
+    assert "larger than max_job_size (1024 bytes)" in check("-c", config, job).stderr, "its spool is on another machine"
+    assert check("-c", config).returncode == 2
+    for arguments in [["-c", tmp_path / "none", job], ["--spool", tmp_path / "none", job]]:
+        assert check(*arguments).returncode == 2
 
 
 def test_usage(tmp_path):
@@ -175,6 +179,9 @@ def test_a_directory(spool):
     assert done.returncode == 1 and "spool/wrong.yaml:4:3: " in done.stderr and "spool/link.yaml: warning: ignored: symbolic link" in done.stderr
     assert "1 more when it is released, 1 of these a duplicate; not bought: 1 expired" in done.stdout
     assert command("--spool", spool.path, "check").stdout == done.stdout, "without a word it is the spool"
+    (spool.path.parent / "link").symlink_to(spool.path)
+    for other in ["link", "./spool/", "link/."]:
+        assert check(other, cwd=spool.path.parent).stdout == done.stdout
 
 
 def test_a_clean_directory(spool):

@@ -84,7 +84,7 @@ def test_other_states(spool, night):
 def test_several(spool, night):
     assert [a["job"] for a in show(spool, "d*", "gone")] == ["done.yaml", "gone.yaml", "done.yml"]
     assert [a["document"] for a in show(spool, "several.yaml")] == [1, 2]
-    assert [a["job"] for a in show(spool, "gone", "done.yaml", "gone.error.json")] == ["gone.yaml", "done.yaml"]
+    assert [a["job"] for a in show(spool, "gone", "done.yml", "done.yaml", "gone.error.json")] == ["done.yaml", "gone.yaml", "done.yml"]
     blocks = text(spool, "show", "several*", "later").split("job         ")
     assert len(blocks) == 4 and blocks[0] == ""
     digest = show(spool, "gone")[0]["request_sha256"]
@@ -161,7 +161,7 @@ def test_log_of_one(spool, night):
     assert events[2]["http_status"] == 404 and events[2]["duration_ms"] >= 0
     lines = text(spool, "log", "gone.yaml").splitlines()
     assert lines[0] == f"{about['seen_at']} gone.yaml: seen" and lines[1] == f"{about['started_at']} gone.yaml: attempt 1 sent"
-    assert lines[2].startswith(f"{about['finished_at']} gone.yaml: attempt 1: the workflow was not found, status 404, after ")
+    assert lines[2].startswith(f"{about['finished_at']} gone.yaml: attempt 1: workflow not found, status 404, after ")
     assert lines[3] == f"{about['finished_at']} gone.yaml: failed: workflow_not_found: {about['message']}"
     assert text(spool, "log", "later").splitlines()[-1].endswith("later.yaml: waits for its not_before, 2099-01-01T00:00:00.000Z")
     assert text(spool, "log", "several.2").splitlines()[-1].endswith("several.yaml #2: done by a sandbox: several.2.result.json")

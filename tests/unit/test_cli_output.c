@@ -191,8 +191,17 @@ static void test_status_fits_a_terminal(void **state)
                    .failed = 7,
                    .refused = 8,
                    .oldest_waiting_ms = 1},
+        .next_due_ms = 1000000 + 90000,
         .daemon = ASK_ANSWERED,
-        .status = {.pid = 1,
+        .status = {.run = {.done = 10,
+                           .failed = 1,
+                           .refused = 2,
+                           .already_done = 3,
+                           .bought = 11,
+                           .possibly_bought = 4,
+                           .requests = 21,
+                           .rate_limited = 5},
+                   .pid = 1,
                    .endpoint = "https://host.example",
                    .key = "0123456789ab",
                    .key_source = "file /etc/flowspool/key",
@@ -214,6 +223,7 @@ static void test_status_fits_a_terminal(void **state)
         assert_null(strchr(text, '\x1b'));
         assert_non_null(strstr(text, "9 in flight"));
         assert_non_null(strstr(text, "held for 1s: the account"));
+        assert_non_null(strstr(text, "4 possibly bought"));
         free(t.bytes);
     }
 }

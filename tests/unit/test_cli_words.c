@@ -27,6 +27,7 @@ static void test_every_verdict_has_words(void **state)
         const char *name = verdict_name((enum verdict)v);
         if (v != VERDICT_SUCCESS && strcmp(verdict_words(name), name) == 0)
             fail_msg("no words for %s", name);
+        assert_true(strlen(verdict_words(name)) <= 32);
     }
     assert_string_equal(verdict_words("success"), "success");
     assert_string_equal(verdict_words("of a newer daemon"), "of a newer daemon");
@@ -110,7 +111,7 @@ static void test_history(void **state)
         {{.seen_ms = 10, .queued_ms = 15, .state = JOB_SENT},
          3,
          "10 seen\n15 queued\n20 attempt 1 sent\n30 attempt 1: the service failed, status 500, after 9ms\n"
-         "50 attempt 2 sent\n60 attempt 2: flowspoold stopped; may have been charged\n70 attempt 3 sent\n"},
+         "50 attempt 2 sent\n60 attempt 2: cut off; may have been charged\n70 attempt 3 sent\n"},
         {{.seen_ms = 10, .queued_ms = 10, .due_ms = 99},
          1,
          "10 seen\n20 attempt 1 sent\n30 attempt 1: the service failed, status 500, after 9ms\n"
