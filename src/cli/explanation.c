@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/holdwords.h"
 #include "cli/jobwords.h"
 #include "cli/timewords.h"
+#include "core/holdwords.h"
 #include "core/shellword.h"
 #include "core/verdict.h"
 
@@ -101,6 +101,16 @@ static void explain_failed(struct explanation *e, const struct job_row *r)
                 r->message != NULL ? r->message : "no more is known");
 }
 
+/* ---- what ended, and runs again ---- */
+
+static void explain_asked(struct explanation *e, const struct explain_state *s)
+{
+    explain_add(e, "asked_again", "", "it runs again, as flowspool retry was told%s",
+                s->daemon == ASK_NOBODY ? ", when flowspoold starts"
+                                        : ": flowspoold is about to read its file");
+    explain_daemon(e, s);
+}
+
 /* ---- what is on its way ---- */
 
 static void explain_replied(struct explanation *e, const struct explain_state *s)
@@ -112,17 +122,28 @@ static void explain_replied(struct explanation *e, const struct explain_state *s
         explain_add(e, "answered", "", "it has been answered, and its outcome is being written");
 }
 
+/* What was asked for while it was in flight. */
+static void explain_after_sent(struct explanation *e, const struct job_row *r)
+{
+    if ((r->blocked & JOB_BLOCK_CANCEL) != 0)
+        explain_add(e, "cancelling", "", "it fails as cancelled, unless it has a result first");
+    if ((r->blocked & JOB_BLOCK_HOLD) != 0)
+        explain_add(e, "held", command(e, "release", r), "it is held, if it would be tried again");
+}
+
 static void explain_sent(struct explanation *e, const struct explain_state *s, const struct explain_job *j)
 {
     char since[TIME_WORDS_SIZE];
     if (s->daemon == ASK_NOBODY) {
         explain_add(e, "cut_off", "start flowspoold: retry.on_ambiguous decides whether it is sent again",
                     "flowspoold stopped while its request was in flight, so that it may have been charged");
+        explain_after_sent(e, j->row);
         return;
     }
     explain_add(e, "in_flight", "", "its request was sent %s ago and is not answered yet",
                 span_words(s->now_ms - j->sent_ms, since));
     explain_daemon(e, s);
+    explain_after_sent(e, j->row);
 }
 
 /* ---- what holds this job ---- */
@@ -314,6 +335,11 @@ static void explain_waiting(struct explanation *e, const struct explain_state *s
 void explain_job(struct explanation *e, const struct explain_state *s, const struct explain_job *j)
 {
     e->before = e->left_ms = -1;
+    bool ended = j->row->state == JOB_DONE || j->row->state == JOB_FAILED;
+    if (ended && (j->row->blocked & JOB_ASKED_AGAIN) != 0) {
+        explain_asked(e, s);
+        return;
+    }
     switch (j->row->state) {
     case JOB_DONE:
         explain_done(e, j->row);

@@ -3,10 +3,10 @@
 
 #include <string.h>
 
-#include "cli/holdwords.h"
 #include "cli/paragraph.h"
 #include "cli/terminal.h"
 #include "cli/timewords.h"
+#include "core/holdwords.h"
 
 #define LABEL_WIDTH 10
 

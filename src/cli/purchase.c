@@ -136,12 +136,19 @@ static struct known_job known_job(const struct purchases *p, const struct job_ro
     return j;
 }
 
-static enum job_state state_of(const struct known *k, int64_t id)
+static const struct job_row *row_of(const struct known *k, int64_t id)
 {
     for (size_t i = 0; i < k->count; i++)
         if (k->rows[i].id == id)
-            return k->rows[i].state;
-    return JOB_WAITING;
+            return &k->rows[i];
+    return NULL;
+}
+
+/* flowspool retry was told to run it. */
+static bool is_asked_again(const struct job_row *r)
+{
+    return r != NULL && (r->state == JOB_DONE || r->state == JOB_FAILED) &&
+           (r->blocked & JOB_ASKED_AGAIN) != 0;
 }
 
 /* ---- together ---- */
@@ -150,6 +157,7 @@ static enum purchase judge(const struct purchases *p, const char *path, const st
                            const struct reconcile_match *m, const struct known *k, bool *no_memory)
 {
     const struct job_spec *job = &jobs->jobs[i];
+    const struct job_row *row = row_of(k, m->job);
     enum purchase found = PURCHASE_BUY;
     switch (m->action) {
     case RECONCILE_NEW: {
@@ -161,12 +169,14 @@ static enum purchase judge(const struct purchases *p, const char *path, const st
         break;
     }
     case RECONCILE_KEEP:
-        found = state_of(k, m->job) == JOB_WAITING ? PURCHASE_BUY : PURCHASE_ON_WAY;
+        found = row == NULL || row->state == JOB_WAITING ? PURCHASE_BUY : PURCHASE_ON_WAY;
         break;
     case RECONCILE_ALREADY:
-        return PURCHASE_DONE;
+        found = is_asked_again(row) ? PURCHASE_BUY : PURCHASE_DONE;
+        break;
     case RECONCILE_SETTLED:
-        return PURCHASE_SETTLED;
+        found = is_asked_again(row) ? PURCHASE_BUY : PURCHASE_SETTLED;
+        break;
     case RECONCILE_RERUN:
         break;
     }

@@ -141,8 +141,8 @@ static void job_name(struct show *w, const struct job_row *r)
 
 static void state_lines(struct show *w, const struct job_row *r, const struct history *h)
 {
-    enum shown_state s = shown_state(r);
-    int64_t now = w->inquiry->now_ms;
+    const enum shown_state s = shown_state(r);
+    const int64_t now = w->inquiry->now_ms;
     char buf[128], span[TIME_WORDS_SIZE];
     const char *why = s == SHOWN_FAILED ? r->code : shown_why(r, now, buf, sizeof buf);
     paragraph_start(&w->text, "state");
@@ -152,8 +152,10 @@ static void state_lines(struct show *w, const struct job_row *r, const struct hi
     else if (s == SHOWN_IN_FLIGHT && h->count > 0)
         paragraph_part(&w->text, ":", NULL, "sent %s ago",
                        span_words(now - h->rows[h->count - 1].sent_ms, span));
-    else if (why != NULL && why[0] != '\0')
-        paragraph_part(&w->text, ":", NULL, "%s", why);
+    if (why != NULL && why[0] != '\0')
+        paragraph_part(&w->text, s == SHOWN_IN_FLIGHT ? ";" : ":", NULL, "%s", why);
+    if (s == SHOWN_FAILED && (r->blocked & JOB_ASKED_AGAIN) != 0)
+        paragraph_part(&w->text, ";", NULL, "runs again");
     paragraph_end(&w->text);
     line(w, "", r->message);
 }

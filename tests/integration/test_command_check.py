@@ -2,6 +2,7 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 
 import pytest
@@ -218,6 +219,12 @@ def test_what_would_be_bought_is_what_is_bought(spool, sandbox, daemon):
         return json.loads(check("--json", spool.path, **environment).stdout)
 
     assert purchases()["purchases"] == 0
+    with sqlite3.connect(spool.state / "state.db") as db:
+        db.execute("UPDATE jobs SET blocked = 32 WHERE state = 4 OR stem = CAST('5' AS BLOB)")  # by another flowspool retry
+    assert (purchases()["purchases"], purchases()["done"], purchases()["failed"]) == (2, 5, 0)
+    with db:
+        db.execute("UPDATE jobs SET blocked = 0")
+    db.close()
     (spool.path / "0.result.json").unlink()  # collected
     (spool.path / "1.yaml").rename(spool.path / "renamed.yaml")
     spool.drop("2.yaml", inputs={"text": "changed"})

@@ -239,7 +239,7 @@ def test_states_of_orders_to_come(spool, sandbox, daemon):
         db.execute("UPDATE jobs SET blocked = 4 WHERE stem = CAST('a' AS BLOB)")
         db.execute("UPDATE jobs SET blocked = 16 WHERE stem = CAST('b' AS BLOB)")
     db.close()
-    assert "held: by flowspool hold" in text(spool, "show", "a") and "held: is being cancelled" in text(spool, "show", "b")
+    assert "held: to let it go: flowspool release" in text(spool, "show", "a") and "held: being cancelled" in text(spool, "show", "b")
     explained = text(spool, "explain", "a", "b")
     assert "a.yaml: it is held, by flowspool hold." in explained and "flowspool release a.yaml" in explained
     assert "b.yaml: it is being cancelled, by flowspool cancel." in explained
