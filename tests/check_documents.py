@@ -41,7 +41,7 @@ def output(*command):
 
 def options_in_help(text):
     """What stands behind "Example:" may be another program's."""
-    return set(re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", re.split(r"Examples?:", text)[0]))
+    return set(re.findall(r"(?<![\w-])(?:--?[a-zA-Z][\w-]*|-0\b)", re.split(r"Examples?:", text)[0]))
 
 
 def accepted_options(directory):

@@ -35,7 +35,8 @@ OWN_HEADERS = {
     "core": r"core/.*",
     "io": r"(core|io)/.*",
     "daemon": r"(core|io|daemon)/.*",
-    "cli": r"core/.*|cli/.*|io/(store|control|config|log|clock)\w*\.h|flowspool/flowspool\.h",
+    # The command looks at job files as the daemon does (check, explain), so it has the daemon's own scan.
+    "cli": r"core/.*|cli/.*|io/(store|control|config|log|clock|spool)\w*\.h|flowspool/flowspool\.h",
     "sandbox": r"(core|sandbox)/.*",
     "lib": r"core/.*|flowspool/.*",
     "include": r"flowspool/.*",

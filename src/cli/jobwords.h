@@ -10,7 +10,7 @@
 enum shown_state {
     SHOWN_WAITING,   /* may be sent as soon as there is room */
     SHOWN_LATER,     /* waits for its not_before, or to be tried again */
-    SHOWN_HELD,      /* NAME.yaml.hold */
+    SHOWN_HELD,      /* NAME.yaml.hold, flowspool hold; or being cancelled */
     SHOWN_MISSING,   /* its file is gone; forgotten after forget_after */
     SHOWN_IN_FLIGHT, /* sent, or its reply is being written */
     SHOWN_DONE,
@@ -19,12 +19,20 @@ enum shown_state {
     SHOWN_COUNT
 };
 
+/* What waits is shown by the first of missing, held, later that is so. */
 enum shown_state shown_state(const struct job_row *r);
 const char *shown_name(enum shown_state s);
+/* What a terminal shows it in, or NULL. */
+const char *shown_colour(enum shown_state s);
 bool shown_parse(const char *name, enum shown_state *out);
 /* The stored state that jobs shown so have, or -1. */
 int shown_stored(enum shown_state s);
 /* Why it is where it is, or "": for one column of a table. */
 const char *shown_why(const struct job_row *r, int64_t now_ms, char *buf, size_t size);
+/* What its outcome file is called behind the stem, or NULL: it has none. */
+const char *shown_ending(const struct job_row *r);
+/* How an attempt ended, as the state names it, for people, in 32 columns; the name itself where it is a newer
+ * daemon's. "": it has not ended. */
+const char *verdict_words(const char *verdict);
 
 #endif

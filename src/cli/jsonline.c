@@ -30,6 +30,19 @@ void json_close(struct json_line *j)
     j->more = true;
 }
 
+void json_open_list(struct json_line *j, const char *name)
+{
+    begin(j, name);
+    fputc('[', j->out);
+    j->more = false;
+}
+
+void json_close_list(struct json_line *j)
+{
+    fputc(']', j->out);
+    j->more = true;
+}
+
 void json_end_line(struct json_line *j)
 {
     fputc('\n', j->out);
@@ -79,7 +92,7 @@ void json_text(struct json_line *j, const char *name, const char *text)
     free(quoted);
 }
 
-void json_int(struct json_line *j, const char *name, int64_t value)
+void json_number(struct json_line *j, const char *name, int64_t value)
 {
     begin(j, name);
     fprintf(j->out, "%" PRId64, value);
@@ -90,7 +103,7 @@ void json_known(struct json_line *j, const char *name, int64_t value)
     if (value < 0)
         json_raw(j, name, "null");
     else
-        json_int(j, name, value);
+        json_number(j, name, value);
 }
 
 void json_instant(struct json_line *j, const char *name, int64_t unix_ms)

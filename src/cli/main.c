@@ -1,38 +1,53 @@
 /* flowspool - the operator's command. See flowspool(1). */
 #include <getopt.h>
 #include <locale.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cli/cli.h"
 #include "flowspool_version.h"
 
-static const char help[] =
-    "usage: flowspool [--spool DIR | -c FILE] COMMAND [OPTION]...\n"
-    "Looks at and steers a spool of flowspoold(8).\n"
-    "\n"
-    "  status   the daemon, the jobs, the rate, and why nothing is sent\n"
-    "  list     the jobs, one a line\n"
-    "  retry    runs failed jobs again\n"
-    "  pause    sends nothing new until resume\n"
-    "  resume   sends again; asks again where sending was refused\n"
-    "\n"
-    "      --spool DIR    the spool; else the one in -c FILE, else $FLOWSPOOL_SPOOL\n"
-    "  -c, --config FILE  the daemon's configuration (spool, state_dir)\n"
-    "      --help         also behind a command; --version\n"
-    "\n"
-    "Exit: 0 done, 1 not all of it, 2 usage, no such spool or job, 4 a daemon has the\n"
-    "state and does not answer.\n"
-    "\n"
-    "Example: flowspool --spool /var/spool/flowspool status\n";
+/* In the order in which the help lists them. */
+enum group { HAND_IN, LOOK, STEER };
+static const char *const groups[] = {
+    [HAND_IN] = "Hand in:",
+    [LOOK] = "Look, whether or not a daemon runs:",
+    [STEER] = "Steer:",
+};
 
 static const struct {
+    enum group group;
     const char *name;
     int (*run)(struct cli *c, int argc, char **argv);
+    const char *what;
 } commands[] = {
-    {"status", cli_status}, {"list", cli_list},     {"retry", cli_retry},
-    {"pause", cli_pause},   {"resume", cli_resume},
+    {HAND_IN, "check", cli_check, "finds what is wrong with job files, and what they would buy"},
+    {LOOK, "status", cli_status, "the daemon, the jobs, the rate, and why nothing is sent"},
+    {LOOK, "list", cli_list, "the jobs, one a line"},
+    {LOOK, "show", cli_show, "all about a job, and its attempts"},
+    {LOOK, "explain", cli_explain, "why a job is not running now, and what to do about it"},
+    {LOOK, "log", cli_log, "what happened to jobs, in the order of time"},
+    {STEER, "retry", cli_retry, "runs failed jobs again"},
+    {STEER, "pause", cli_pause, "sends nothing new until resume"},
+    {STEER, "resume", cli_resume, "sends again; asks again where sending was refused"},
 };
+
+/* With its last lines it fits a terminal of 24. */
+static void print_help(FILE *out)
+{
+    fputs("usage: flowspool [--spool DIR | -c FILE] COMMAND [--help] [OPTION]...\n", out);
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        if (i == 0 || commands[i].group != commands[i - 1].group)
+            fprintf(out, "%s\n", groups[commands[i].group]);
+        fprintf(out, "  %-7s  %s\n", commands[i].name, commands[i].what);
+    }
+    fputs("      --spool DIR    the spool; else the one in -c FILE, else $FLOWSPOOL_SPOOL\n"
+          "  -c, --config FILE  the daemon's configuration (spool, state_dir); --version\n"
+          "Exit: 0 done, 1 not all of it or a fault, 2 usage, 4 the daemon does not answer.\n"
+          "Example: flowspool --spool /var/spool/flowspool explain story.yaml\n",
+          out);
+}
 
 static int run_command(struct cli *c, int argc, char **argv)
 {
@@ -68,6 +83,7 @@ int main(int argc, char **argv)
     int option;
     static char called[] = "flowspool";
     setlocale(LC_CTYPE, ""); /* for the width of characters */
+    signal(SIGIO, SIG_IGN);  /* spool_read() takes read leases */
     if (argc > 0)
         argv[0] = called;
     while ((option = getopt_long(argc, argv, "+c:", options, NULL)) != -1) {
@@ -75,7 +91,11 @@ int main(int argc, char **argv)
             puts("flowspool " FLOWSPOOL_VERSION);
             return finish(CLI_OK);
         }
-        int rc = cli_common_option(&c, option, help);
+        if (option == CLI_OPT_HELP) {
+            print_help(stdout);
+            return finish(CLI_OK);
+        }
+        int rc = cli_common_option(&c, option, "");
         if (rc >= 0)
             return finish(rc);
     }

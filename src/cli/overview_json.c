@@ -28,16 +28,17 @@ static void jobs(struct json_line *j, const struct overview *o)
         return;
     }
     json_open(j, "jobs");
-    json_int(j, "waiting", c->waiting);
-    json_int(j, "later", c->deferred);
-    json_int(j, "held", c->held);
-    json_int(j, "missing", c->missing);
-    json_int(j, "in_flight", c->in_flight + c->replied);
-    json_int(j, "done", c->done);
-    json_int(j, "failed", c->failed);
-    json_int(j, "refused_files", c->refused);
-    json_int(j, "files", c->files);
+    json_number(j, "waiting", c->waiting);
+    json_number(j, "later", c->deferred);
+    json_number(j, "held", c->held);
+    json_number(j, "missing", c->missing);
+    json_number(j, "in_flight", c->in_flight + c->replied);
+    json_number(j, "done", c->done);
+    json_number(j, "failed", c->failed);
+    json_number(j, "refused_files", c->refused);
+    json_number(j, "files", c->files);
     json_instant(j, "oldest_waiting_at", c->oldest_waiting_ms);
+    json_instant(j, "next_due_at", o->next_due_ms);
     json_close(j);
 }
 

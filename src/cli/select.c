@@ -145,7 +145,7 @@ bool select_job(const struct selection *s, const struct job_row *r, const struct
     return *by != NULL || s->count == 0;
 }
 
-static bool check_word(const struct select_word *w)
+bool select_check_word(const struct select_word *w)
 {
     if (w->best == SELECT_DIGEST && w->ambiguous) {
         cli_complain("\"%s\" begins the digests of different requests: give more digits", w->given);
@@ -167,6 +167,6 @@ bool select_check(const struct selection *s)
 {
     bool ok = true;
     for (size_t i = 0; i < s->count; i++)
-        ok = check_word(&s->words[i]) && ok;
+        ok = select_check_word(&s->words[i]) && ok;
     return ok;
 }

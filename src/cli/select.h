@@ -38,6 +38,7 @@ void select_close(struct selection *s);
 void select_see(struct selection *s, const struct job_row *r);
 /* Says which words fit nothing, or begin more than one digest; false when there is one. */
 bool select_check(const struct selection *s);
+bool select_check_word(const struct select_word *w);
 /* Whether the job is meant (no words: every job), and by which word: NULL or the first. */
 bool select_job(const struct selection *s, const struct job_row *r, const struct select_word **by);
 

@@ -17,12 +17,24 @@ size_t terminal_width(void)
     return 80;
 }
 
+size_t terminal_height(void)
+{
+    struct winsize w;
+    if (isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_row > 0)
+        return w.ws_row;
+    return 24;
+}
+
+bool terminal_is_able(void)
+{
+    const char *term = getenv("TERM");
+    return isatty(STDOUT_FILENO) && term != NULL && strcmp(term, "dumb") != 0;
+}
+
 bool terminal_colours(void)
 {
-    const char *no_colour = getenv("NO_COLOR"), *term = getenv("TERM");
-    if (no_colour != NULL && no_colour[0] != '\0')
-        return false;
-    return isatty(STDOUT_FILENO) && term != NULL && strcmp(term, "dumb") != 0;
+    const char *no_colour = getenv("NO_COLOR");
+    return terminal_is_able() && (no_colour == NULL || no_colour[0] == '\0');
 }
 
 /* wcwidth() knows nothing outside ASCII where the locale is C: one column is the best guess then. */

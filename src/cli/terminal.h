@@ -7,6 +7,10 @@
 
 /* Columns of the terminal, 80 where stdout is none. */
 size_t terminal_width(void);
+/* Lines of the terminal, 24 where that is not known. */
+size_t terminal_height(void);
+/* stdout is a terminal that can move its cursor. */
+bool terminal_is_able(void);
 /* stdout is a terminal that is not dumb, and $NO_COLOR is not set. */
 bool terminal_colours(void);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/job.h"
+#include "core/shellword.h"
 #include "core/utf8.h"
 
 /* ---- the table ---- */
@@ -208,40 +209,13 @@ static void describe_reply(int http_status, const char *server_message, char *bu
         snprintf(buf, size, "%d: %s", http_status, words);
 }
 
-static bool is_plain_name(const char *name)
-{
-    return name[strspn(name, "abcdefghijklmnopqrstuvwxyz"
-                             "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._/-")] == '\0';
-}
-
-/* The command to type. It gets copied into a shell, and whoever may drop a job chooses its name. */
+/* The command to type. */
 static char *retry_command(const char *job)
 {
-    static const char start[] = "flowspool retry ", stop[] = "-- ", quote_in_quotes[] = "'\\''";
-    const char *name = job ? job : "NAME";
-    size_t len = strlen(name), room = sizeof start + sizeof stop + 3;
-    bool plain = is_plain_name(name);
-    char *shown = malloc(4 * len + 1), *command = malloc(4 * 4 * len + room);
-    if (!shown || !command) {
-        free(shown);
-        free(command);
-        return NULL;
-    }
-    utf8_escape(name, len, shown, 4 * len + 1);
-    char *p = stpcpy(command, start);
-    p = name[0] == '-' ? stpcpy(p, stop) : p;
-    if (!plain)
-        *p++ = '\'';
-    for (const char *c = shown; *c != '\0'; c++) {
-        if (*c == '\'')
-            p = stpcpy(p, quote_in_quotes);
-        else
-            *p++ = *c;
-    }
-    if (!plain)
-        *p++ = '\'';
-    *p = '\0';
-    free(shown);
+    char *command = NULL, *operand = shell_operand(job ? job : "NAME");
+    if (operand && asprintf(&command, "flowspool retry %s", operand) < 0)
+        command = NULL;
+    free(operand);
     return command;
 }
 

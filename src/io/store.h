@@ -257,6 +257,9 @@ char *store_stem_owner(struct store *s, const char *stem, int64_t except_file);
 struct job_row *store_load_ready(struct store *s, size_t max,
                                  bool (*skip)(void *arg, int64_t job, const char *workflow, const char *path),
                                  void *arg, size_t *count);
+/* How many ready jobs stand before this one in that order, whether or not it is ready itself; -1: the read
+ * failed. */
+int64_t store_ready_before(struct store *s, const struct job_row *r);
 int64_t store_next_due(struct store *s);     /* smallest due_ms of unblocked waiting jobs, 0: none */
 int64_t store_next_backoff(struct store *s); /* the same without those that wait for their not_before */
 /* Smallest expires_ms of waiting jobs, held ones too, not those whose file is gone or that are superseded; 0:

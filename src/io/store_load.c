@@ -73,6 +73,22 @@ struct job_row *store_load_ready(struct store *s, size_t max,
     return finish(s, &q, &l, count);
 }
 
+/* By the index alone, in two ranges of it: all four columns compared at once would be a walk along the whole
+ * of it, since one of them descends. */
+int64_t store_ready_before(struct store *s, const struct job_row *r)
+{
+    struct query q = query_on(
+        &s->reader, "SELECT count(*) + (SELECT count(*) FROM jobs INDEXED BY jobs_ready WHERE " SQL_READY
+                    "                    AND priority = ?1 AND (seen_ms, path, document) < (?2, ?3, ?4))"
+                    " FROM jobs INDEXED BY jobs_ready WHERE " SQL_READY " AND priority > ?1");
+    query_int(&q, r->priority);
+    query_int(&q, r->seen_ms);
+    query_name(&q, r->path);
+    query_int(&q, r->document);
+    int64_t before = query_row(&q) ? sqlite3_column_int64(q.stmt, 0) : -1;
+    return store_end_read(s, &q) ? before : -1;
+}
+
 /* The first number of an index, or 0. */
 static int64_t first_of(struct store *s, const char *sql)
 {

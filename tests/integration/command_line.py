@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import signal
 import struct
 import subprocess
@@ -42,6 +43,61 @@ def on_terminal(*arguments, columns=COLUMNS, **variables):
     return seen.decode(errors="replace")
 
 
+class Terminal:
+    """flowspool on a terminal that stays: what it shows so far, signals, another size."""
+
+    def __init__(self, *arguments, columns=COLUMNS, rows=24, **variables):
+        environment = {k: v for k, v in os.environ.items() if k != "NO_COLOR"}
+        environment.update({"TERM": "xterm", **variables})
+        self.ours, theirs = pty.openpty()
+        self.theirs = theirs
+        self.resize(columns, rows)
+        self.process = subprocess.Popen([str(BIN / "flowspool"), *map(str, arguments)], stdin=theirs, stdout=theirs, stderr=theirs,
+                                        env=environment, start_new_session=True,
+                                        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+        os.set_blocking(self.ours, False)
+        self.seen = ""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        os.close(self.ours)
+        os.close(self.theirs)
+
+    def resize(self, columns, rows):
+        """The foreground process group gets SIGWINCH."""
+        fcntl.ioctl(self.theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def read(self):
+        with contextlib.suppress(BlockingIOError):
+            while data := os.read(self.ours, 65536):
+                self.seen += data.decode(errors="replace")
+        return self.seen
+
+    def frames(self):
+        """What was drawn, each time from the top, in lines without what steers the terminal."""
+        drawn = self.read().split("\x1b[?1049l")[0].split("\x1b[H")[1:]
+        return [plain(frame).splitlines() for frame in drawn]
+
+    def echoes(self):
+        return bool(termios.tcgetattr(self.theirs)[3] & termios.ECHO)
+
+    def end(self, sig):
+        """The exit status, and what is left on the screen where it was started."""
+        self.process.send_signal(sig)
+        status = self.process.wait(PATIENCE)
+        return status, plain(self.read().rpartition("\x1b[?1049l")[2])
+
+
+def plain(text):
+    """Without the sequences that colour, place and erase."""
+    return re.sub(r"\x1b\[[?0-9;]*[a-zA-Z]", "", text).replace("\r", "")
+
+
 def status(spool):
     done = command("--spool", spool.path, "status", "--json")
     assert done.returncode == 0, done.stderr
@@ -67,6 +123,14 @@ def frozen(daemon):
         daemon.send(signal.SIGCONT)
 
 
-def narrow(text):
+def narrow(text, columns=COLUMNS):
     """No line is wider than a terminal."""
-    return all(len(line) <= COLUMNS for line in text.splitlines())
+    return all(len(line) <= columns for line in text.splitlines())
+
+
+# What must never reach a terminal as it is: it would obey.
+OBEYED = "\x1b\x07\u009b\u202e\x9b"
+
+
+def harmless(text):
+    return not any(c in text for c in OBEYED)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from command_line import command, frozen, jobs, narrow, on_terminal, status
+from command_line import command, frozen, jobs, narrow, on_terminal, plain, status
 from conftest import flowspool, wait_for
 
 
@@ -58,6 +58,15 @@ def test_all(spool, night):
     assert any(line.startswith("several.yaml #2 ") for line in lines)
 
 
+@pytest.mark.parametrize("columns", [80, 132])
+def test_tables_grow_with_the_terminal(spool, night, columns):
+    for verb in ["list", "status"]:
+        lines = plain(on_terminal("--spool", spool.path, verb, columns=columns)).splitlines()
+        assert max(map(len, lines)) <= columns or verb == "status" and str(spool.path.parent) in "".join(lines), (verb, lines)
+    (gone,) = [line for line in plain(on_terminal("--spool", spool.path, "list", columns=columns)).splitlines() if "gone.yaml" in line]
+    assert len(gone) == columns and gone.endswith("..."), "the reason takes the room there is"
+
+
 NAMES = [
     (["done.yaml"], ["done.yaml"]),
     (["./done.yaml"], ["done.yaml"]),
@@ -89,6 +98,11 @@ NAMES = [
 def test_names(spool, night):
     for words, expected in NAMES:
         assert listed(spool, *words) == expected, words
+
+
+def test_documents_are_told_apart(spool, night):
+    done = command("--spool", spool.path, "explain", "several.2")
+    assert done.returncode == 0 and done.stdout.startswith("several.yaml, document 2: it is done"), done
 
 
 def test_names_that_are_wrong(spool, night):

@@ -55,7 +55,7 @@ def test_live_daemon(spool, sandbox, daemon):
     assert about["live"]["rate"]["limit"] == 40 and about["live"]["run"]["done"] == 6 and about["left_ms"] == 0
     text = flowspool(spool, "status")
     for words in ["running (pid", s.url, "6 done", "1 failed", "1 for later", "1 held", "1 refused file", "2 ignored files",
-                  "the server's limit is 40", "at most ", "in flight", "/s", "sending   open"]:
+                  "the server's limit is 40", "at most ", "run 6 bought; 6 done, 1 failed, 1 refused file; 6 requests", "in flight", "/s", "sending   open"]:
         assert words in " ".join(text.split()).replace("sending open", "sending   open"), (words, text)
     assert narrow(text.replace(str(d.key_file), "")), text
 
@@ -204,10 +204,12 @@ def test_usage():
         done = command(*arguments)
         assert done.returncode == 2 and done.stdout == "" and done.stderr.startswith("flowspool"), (arguments, done)
         assert "/bin/flowspool" not in done.stderr
-    for arguments in [["--help"], ["status", "--help"], ["list", "--help"], ["retry", "--help"], ["pause", "--help"],
-                      ["resume", "--help"]]:
+    commands = re.findall(r"^  ([a-z]+) {2,}\S", command("--help").stdout, re.M)
+    assert "status" in commands and len(commands) >= 9
+    for arguments in [["--help"], *([c, "--help"] for c in commands)]:
         done = command(*arguments)
         assert done.returncode == 0 and done.stderr == "" and narrow(done.stdout), arguments
+        assert len(done.stdout.splitlines()) <= 24 and "Example" in done.stdout, f"{arguments} does not fit a screen"
     assert command("--version").stdout.startswith("flowspool ")
 
 

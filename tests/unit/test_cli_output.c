@@ -10,11 +10,11 @@
 
 #include <cmocka.h>
 
-#include "cli/holdwords.h"
 #include "cli/jsonline.h"
 #include "cli/overview.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
+#include "core/holdwords.h"
 
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
 
@@ -107,7 +107,7 @@ static void test_json_line(void **state)
     json_text(&j, "a", "x\x1b[2J\x7f\xc2\x9b\xe2\x80\xae\"\\\xff é");
     json_text(&j, "b", NULL);
     json_open(&j, "c");
-    json_int(&j, "d", -5);
+    json_number(&j, "d", -5);
     json_known(&j, "e", -1);
     json_close(&j);
     json_bool(&j, "f", true);
@@ -191,8 +191,17 @@ static void test_status_fits_a_terminal(void **state)
                    .failed = 7,
                    .refused = 8,
                    .oldest_waiting_ms = 1},
+        .next_due_ms = 1000000 + 90000,
         .daemon = ASK_ANSWERED,
-        .status = {.pid = 1,
+        .status = {.run = {.done = 10,
+                           .failed = 1,
+                           .refused = 2,
+                           .already_done = 3,
+                           .bought = 11,
+                           .possibly_bought = 4,
+                           .requests = 21,
+                           .rate_limited = 5},
+                   .pid = 1,
                    .endpoint = "https://host.example",
                    .key = "0123456789ab",
                    .key_source = "file /etc/flowspool/key",
@@ -214,6 +223,7 @@ static void test_status_fits_a_terminal(void **state)
         assert_null(strchr(text, '\x1b'));
         assert_non_null(strstr(text, "9 in flight"));
         assert_non_null(strstr(text, "held for 1s: the account"));
+        assert_non_null(strstr(text, "4 possibly bought"));
         free(t.bytes);
     }
 }

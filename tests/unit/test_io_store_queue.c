@@ -57,6 +57,14 @@ static void ready_jobs_come_in_order(void **state)
     rows = store_load_ready(f->s, 2, NULL, NULL, &count);
     assert_stems(rows, count, "top first");
 
+    static const int64_t before[] = {4, 5, 3, 2, 0, 0, 1}; /* "due" would be the first, were it ready */
+    for (size_t i = 0; i < 7; i++) {
+        struct job_row r;
+        assert_true(store_job(f->s, ids[i], false, &r));
+        assert_int_equal(store_ready_before(f->s, &r), before[i]);
+        job_row_free(&r);
+    }
+
     struct skipper s = {.workflow = "wf_b", .path = "first.yaml", .job = ids[4]};
     rows = store_load_ready(f->s, 2, skip_some, &s, &count);
     assert_stems(rows, count, "a late");
@@ -369,6 +377,7 @@ static void no_read_sorts_or_scans_jobs(void **state)
     struct store_counts c;
     struct listing l = {.left = 9};
     store_load_ready(f->s, 1, NULL, NULL, &count);
+    store_ready_before(f->s, &(struct job_row){.path = "a"});
     store_next_due(f->s);
     store_next_backoff(f->s);
     store_next_expiry(f->s);
