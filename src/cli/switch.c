@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "cli/ask.h"
-#include "cli/holdwords.h"
+#include "core/holdwords.h"
 #include "cli/offline.h"
 #include "core/utf8.h"
 

@@ -508,6 +508,22 @@ static char *decode(const char *value)
     return json_string(&o.members[0]);
 }
 
+static void test_decode_keeps_nul(void **state)
+{
+    static const char text[] = "{\"k\":\"a\\u0000b\",\"n\":1}";
+    struct json_object o;
+    size_t len;
+    (void)state;
+    assert_true(json_scan_object(text, sizeof text - 1, &o));
+    char *decoded = json_decode(&o.members[0], &len);
+    assert_int_equal(len, 3);
+    assert_memory_equal(decoded, "a\0b", 4);
+    free(decoded);
+    assert_null(json_string(&o.members[0]));
+    assert_null(json_decode(&o.members[1], &len));
+    assert_int_equal(len, 0);
+}
+
 static void test_string(void **state)
 {
     (void)state;
@@ -688,6 +704,7 @@ int main(void)
         cmocka_unit_test(test_many_members),
         cmocka_unit_test(test_protocol_members_are_never_dropped),
         cmocka_unit_test(test_string),
+        cmocka_unit_test(test_decode_keeps_nul),
         cmocka_unit_test(test_int),
         cmocka_unit_test(test_quote),
         cmocka_unit_test(test_quote_round_trip),
