@@ -2,7 +2,7 @@
 """Checks that calls go down only: which file may include what, and what policy may call.
 
     check_layering.py [TREE]          prints FILE:LINE: what is wrong; status 1 if anything is
-    check_layering.py --archive FILE  the compiled policy has no writable data
+    check_layering.py --archive FILE  the compiled policy, or library, has no writable data
     check_layering.py --self-test     the rules can fail
 """
 
@@ -272,7 +272,7 @@ def main(arguments):
     if len(arguments) == 2 and arguments[0] == "--archive":
         names = archive_faults(arguments[1])
         for name in names:
-            print(f"{arguments[1]}: policy is pure and may not keep writable data: {name}")
+            print(f"{arguments[1]}: no writable data may be kept here: {name}")
         return 1 if names else 0
     if len(arguments) > 1 or (arguments and arguments[0].startswith("-")):
         print(__doc__, file=sys.stderr)
