@@ -140,8 +140,9 @@ static void look_when_due(struct flowspool_watch *w)
     int64_t now = clock_mono_ms();
     if (now >= w->fast_ms) {
         for (size_t i = 0; i < w->ndirs; i++) {
+            bool covered = is_covered(w, w->dirs[i]);
             cover(w, w->dirs[i]);
-            if (!is_covered(w, w->dirs[i]))
+            if (!covered) /* also where events come from now on: it may have come before them */
                 watchlist_mark_all(&w->list, w->dirs[i]);
         }
         w->fast_ms = now + within(FAST_LOOK_MS, w->list.count);
