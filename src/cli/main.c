@@ -11,8 +11,10 @@ static const char help[] =
     "usage: flowspool [--spool DIR | -c FILE] COMMAND [OPTION]...\n"
     "Looks at and steers a spool of flowspoold(8).\n"
     "\n"
+    "  submit   puts a job into the spool\n"
     "  status   the daemon, the jobs, the rate, and why nothing is sent\n"
     "  list     the jobs, one a line\n"
+    "  wait     until jobs have ended\n"
     "  retry    runs failed jobs again\n"
     "  pause    sends nothing new until resume\n"
     "  resume   sends again; asks again where sending was refused\n"
@@ -22,7 +24,7 @@ static const char help[] =
     "      --help         also behind a command; --version\n"
     "\n"
     "Exit: 0 done, 1 not all of it, 2 usage, no such spool or job, 4 a daemon has the\n"
-    "state and does not answer.\n"
+    "state and does not answer, 124 a wait's time ran out.\n"
     "\n"
     "Example: flowspool --spool /var/spool/flowspool status\n";
 
@@ -30,8 +32,8 @@ static const struct {
     const char *name;
     int (*run)(struct cli *c, int argc, char **argv);
 } commands[] = {
-    {"status", cli_status}, {"list", cli_list},     {"retry", cli_retry},
-    {"pause", cli_pause},   {"resume", cli_resume},
+    {"submit", cli_submit}, {"status", cli_status}, {"list", cli_list},     {"wait", cli_wait},
+    {"retry", cli_retry},   {"pause", cli_pause},   {"resume", cli_resume},
 };
 
 static int run_command(struct cli *c, int argc, char **argv)

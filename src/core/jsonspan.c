@@ -449,7 +449,7 @@ char *json_string(const struct json_member *m)
     return NULL;
 }
 
-bool json_int(const struct json_member *m, long long *out)
+bool json_whole(const struct json_member *m, long long *out)
 {
     if (m->type != JSON_NUMBER)
         return false;

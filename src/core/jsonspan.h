@@ -52,6 +52,6 @@ char *json_decode(const struct json_member *m, size_t *len);
 /* The same for text without NULs: NULL also when it holds \u0000. */
 char *json_string(const struct json_member *m);
 /* Integer value when the member is written as an integer (no fraction, no exponent) that fits; else false. */
-bool json_int(const struct json_member *m, long long *out);
+bool json_whole(const struct json_member *m, long long *out);
 
 #endif

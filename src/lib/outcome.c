@@ -67,7 +67,7 @@ static int64_t number(const struct json_object *from, const char *key)
 {
     const struct json_member *m = json_find(from, key);
     long long value;
-    return m && json_int(m, &value) && value >= 0 ? (int64_t)value : -1;
+    return m && json_whole(m, &value) && value >= 0 ? (int64_t)value : -1;
 }
 
 static bool is_true(const struct json_object *from, const char *key)
@@ -116,7 +116,7 @@ static const char *fault_of(const struct json_object *o)
     const struct json_member *version = json_find(o, "version"), *job = json_find(o, "job");
     const struct json_member *success = json_find(o, "success"), *error = json_find(o, "error");
     long long number;
-    if (!version || !json_int(version, &number))
+    if (!version || !json_whole(version, &number))
         return "it has no version";
     if (number != OUTCOME_VERSION)
         return "it has a version that this library does not know";

@@ -51,7 +51,7 @@ static void read_counts(struct flowspool_status *s)
     for (size_t i = 0; i < COUNTS; i++) {
         long long n;
         const struct json_member *count = json_find(&counts, names[i]);
-        s->counts[i] = count && json_int(count, &n) && n >= 0 ? (int64_t)n : -1;
+        s->counts[i] = count && json_whole(count, &n) && n >= 0 ? (int64_t)n : -1;
     }
 }
 

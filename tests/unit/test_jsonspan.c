@@ -602,7 +602,7 @@ static void test_int(void **state)
         long long n = 4711;
         int len = snprintf(text, sizeof text, "{\"k\":%s}", cases[i].value);
         assert_true(json_scan_object(text, (size_t)len, &o));
-        assert_int_equal(json_int(&o.members[0], &n), cases[i].ok);
+        assert_int_equal(json_whole(&o.members[0], &n), cases[i].ok);
         assert_true(n == (cases[i].ok ? cases[i].n : 4711));
     }
 }
