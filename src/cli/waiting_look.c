@@ -271,6 +271,11 @@ static void look_at_outcome(struct looking *l, struct target *t, struct awaited 
     struct flowspool_outcome *o;
     if (flowspool_outcome_read(l->w->cfg->spool, name, &o, NULL) != 1)
         return;
+    if (t->path != NULL &&
+        strcmp(flowspool_outcome_job(o), t->path) != 0) { /* of another file, see is_refused() */
+        flowspool_outcome_free(o);
+        return;
+    }
     const struct ended_job e = {
         .done = flowspool_outcome_success(o),
         .code = flowspool_outcome_error_code(o),

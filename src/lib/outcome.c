@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/jsonspan.h"
+#include "core/names.h"
 #include "lib/error.h"
 #include "lib/request.h"
 #include "lib/spooldir.h"
@@ -185,37 +186,50 @@ static int read_file(int root, const char *file, struct flowspool_outcome **out,
 
 /* ---- beside a job ---- */
 
-static int look_at(int root, const char *stem, const char *ending, bool any, struct flowspool_outcome **out,
+/* What a look is for. */
+struct wanted {
+    const char *job, *stem;
+    enum jobname_kind kind;
+};
+
+/* a.yaml and a.yml would share an outcome: one of them is refused, and the outcome is the other's. */
+static bool is_wanted(int root, const struct wanted *w, const struct flowspool_outcome *o)
+{
+    size_t len = strlen(o->job);
+    if (w->kind == JOBNAME_RESULT || w->kind == JOBNAME_ERROR)
+        return true;
+    if (w->kind == JOBNAME_FILE && (name_job_len(w->job) != len || memcmp(w->job, o->job, len) != 0))
+        return false;
+    return request_is_answered(root, o->job, w->stem, o->request_sha256, o->job_sha256);
+}
+
+static int look_at(int root, const struct wanted *w, const char *ending, struct flowspool_outcome **out,
                    struct flowspool_error **error)
 {
     char *file = NULL;
-    if (asprintf(&file, "%s%s", stem, ending) < 0)
+    if (asprintf(&file, "%s%s", w->stem, ending) < 0)
         return error_memory(error);
     int found = read_file(root, file, out, error);
     free(file);
-    if (found != 1 || any)
+    if (found != 1 || is_wanted(root, w, *out))
         return found;
-    struct flowspool_outcome *o = *out;
-    if (request_is_answered(root, o->job, stem, o->request_sha256, o->job_sha256))
-        return 1;
-    flowspool_outcome_free(o);
+    flowspool_outcome_free(*out);
     *out = NULL;
     return 0;
 }
 
 /* There is never a result beside an error for long, but one may give way to the other between two looks: the
  * first is looked for once more. */
-int outcome_look(int root, const char *stem, enum jobname_kind kind, struct flowspool_outcome **out,
-                 struct flowspool_error **error)
+int outcome_look(int root, const char *job, const char *stem, enum jobname_kind kind,
+                 struct flowspool_outcome **out, struct flowspool_error **error)
 {
-    static const char result[] = ".result.json", failure[] = ".error.json";
-    const char *first = kind == JOBNAME_ERROR ? failure : result;
-    bool any = kind == JOBNAME_RESULT || kind == JOBNAME_ERROR;
-    int found = look_at(root, stem, first, any, out, error);
-    if (found == 0)
-        found = look_at(root, stem, first == result ? failure : result, any, out, error);
-    if (found == 0)
-        found = look_at(root, stem, first, any, out, error);
+    static const char *const result_first[] = {".result.json", ".error.json", ".result.json"};
+    static const char *const error_first[] = {".error.json", ".result.json", ".error.json"};
+    const char *const *endings = kind == JOBNAME_ERROR ? error_first : result_first;
+    const struct wanted w = {.job = job, .stem = stem, .kind = kind};
+    int found = 0;
+    for (size_t i = 0; found == 0 && i < 3; i++)
+        found = look_at(root, &w, endings[i], out, error);
     return found;
 }
 
@@ -231,7 +245,7 @@ int flowspool_outcome_read(const char *spool, const char *job, struct flowspool_
     if (err != 0)
         return err;
     int root = spool_root(spool, error);
-    int found = root < 0 ? root : outcome_look(root, stem, kind, outcome, error);
+    int found = root < 0 ? root : outcome_look(root, job, stem, kind, outcome, error);
     if (root >= 0)
         close(root);
     free(stem);

@@ -4,9 +4,10 @@
 
 #include "lib/jobname.h"
 
-/* root: spool_root(). kind says how the job was named: JOBNAME_RESULT and JOBNAME_ERROR take what lies there,
- * that kind first, the others only what answers the job file. 1, 0: none yet, or a negative errno. */
-int outcome_look(int root, const char *stem, enum jobname_kind kind, struct flowspool_outcome **out,
-                 struct flowspool_error **error);
+/* root: spool_root(). job: the caller's name, from which jobname_read() made stem and kind. JOBNAME_RESULT
+ * and JOBNAME_ERROR take what lies there, that kind first; the others only what answers the job file, and
+ * JOBNAME_FILE only that of this very file. 1, 0: none yet, or a negative errno. */
+int outcome_look(int root, const char *job, const char *stem, enum jobname_kind kind,
+                 struct flowspool_outcome **out, struct flowspool_error **error);
 
 #endif

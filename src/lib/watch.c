@@ -358,7 +358,7 @@ static int take_due(struct flowspool_watch *w, struct flowspool_outcome **outcom
                     struct flowspool_error **error)
 {
     for (struct watched *entry; (entry = watchlist_next_due(&w->list)) != NULL;) {
-        int found = outcome_look(w->root, entry->stem, entry->kind, outcome, error);
+        int found = outcome_look(w->root, entry->job, entry->stem, entry->kind, outcome, error);
         if (found == 0)
             continue;
         if (found < 0 && is_ours_to_mend(found)) {

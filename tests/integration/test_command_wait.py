@@ -54,14 +54,6 @@ def finish(process, status, *lines):
     assert sorted(out.splitlines()) == sorted(lines)
 
 
-def drop_old(spool, name, text):
-    """A file that is old enough to be refused at once."""
-    aside = spool.path / f".{name}"
-    aside.write_text(text)
-    os.utime(aside, (1, 1))
-    aside.rename(spool.path / name)
-
-
 def state_of(spool, name):
     return jobs(spool).get(name, {}).get("state")
 
@@ -79,15 +71,13 @@ def test_done_and_failed(spool, server, daemon):
     daemon(server.url, config=HOLD)
     spool.drop("a.yaml")
     spool.drop("b.yaml", inputs={"text": "b"})
-    drop_old(spool, "bad.yaml", "workflow: wf_a\n")
     spool.drop("gone.yaml", workflow="wf_gone")
     assert ended(wait(spool, "a.yaml", "b"), 0, "a.yaml done", "b.yaml done") == ""
-    done = wait(spool, "gone.yaml", "bad.yaml", "a.yaml")
+    done = wait(spool, "gone.yaml", "a.yaml")
     assert done.returncode == 1 and done.stderr == ""
     lines = sorted(done.stdout.splitlines())
     assert lines[0] == "a.yaml done"
-    assert lines[1].startswith("bad.yaml failed invalid_job: line 1, column 1: ")
-    assert lines[2].startswith("gone.yaml failed workflow_not_found: the service knows no published workflow")
+    assert lines[1].startswith("gone.yaml failed workflow_not_found: the service knows no published workflow")
 
 
 def test_a_name_that_is_not_seen_yet(spool, server, daemon):
@@ -233,10 +223,12 @@ def test_a_failed_job_that_was_touched_has_not_ended(spool, server, daemon):
     ended(wait(spool, "a.yaml"), 0, "a.yaml done")
 
 
-def test_a_file_that_is_corrected_has_not_ended(spool, server, daemon):
+def test_a_file_that_is_refused_and_then_corrected(spool, server, daemon):
+    """It is refused when it is ten seconds old."""
     d = daemon(server.url, config=HOLD)
-    drop_old(spool, "a.yaml", "wrong")
-    assert wait(spool, "a.yaml").stdout.startswith("a.yaml failed invalid_job")
+    spool.drop("a.yaml", text="workflow: wf_a\n")
+    done = wait(spool, "a.yaml")
+    assert done.returncode == 1 and done.stdout.startswith("a.yaml failed invalid_job: line 1, column 1: "), done
     with frozen(d):
         spool.drop("a.yaml")
         ended(wait(spool, "--timeout", "200ms", "a.yaml"), 124)
