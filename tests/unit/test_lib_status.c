@@ -67,8 +67,10 @@ static void *answer(void *arg)
 {
     struct fixture *f = arg;
     int fd = accept(f->listener, NULL, NULL);
-    ssize_t n = recv(fd, f->request, sizeof f->request - 1, 0);
-    f->request[n > 0 ? n : 0] = '\0';
+    size_t used = 0;
+    for (ssize_t n = 1; n > 0 && memchr(f->request, '\n', used) == NULL; used += n > 0 ? (size_t)n : 0)
+        n = recv(fd, f->request + used, sizeof f->request - 1 - used, 0);
+    f->request[used] = '\0';
     if (f->reply) {
         send(fd, f->reply, strlen(f->reply), MSG_NOSIGNAL);
         send(fd, "\n", 1, MSG_NOSIGNAL);
