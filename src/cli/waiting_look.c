@@ -304,6 +304,8 @@ static void find_rows(struct looking *l, struct target *t, struct known *k)
     if (store_file_by_path(l->store, t->path, &k->file))
         t->file_id = k->file.id;
     k->rows = t->file_id != 0 ? store_file_jobs(l->store, t->file_id, &k->nrows) : NULL;
+    if (k->rows == NULL)
+        k->nrows = 0;
     k->same = k->file.id != 0 && t->file != FILE_ABSENT && k->file.sig.ino == t->st.st_ino &&
               k->file.sig.size == t->st.st_size &&
               k->file.sig.mtime_ns == t->st.st_mtim.tv_sec * INT64_C(1000000000) + t->st.st_mtim.tv_nsec;

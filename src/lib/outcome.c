@@ -40,28 +40,24 @@ void flowspool_outcome_free(struct flowspool_outcome *o)
 
 /* ---- members ---- */
 
-/* Strings are decoded; anything else but null stays as it is written. False: no memory. */
-static bool take_text(const struct json_object *from, const char *key, bool raw, char **out, size_t *len)
+/* As it is written; a member that is not there leaves *out. False: no memory. */
+static bool take_json(const struct json_object *from, const char *key, char **out)
 {
     const struct json_member *m = json_find(from, key);
-    size_t unused;
-    len = len ? len : &unused;
-    *len = 0;
-    if (!m || (m->type == JSON_NULL && !raw))
+    if (!m)
         return true;
-    if (m->type == JSON_STRING && !raw) {
-        *out = json_decode(m, len);
-        return *out != NULL;
-    }
     *out = strndup(m->value, m->value_len);
-    *len = m->value_len;
     return *out != NULL;
 }
 
 static bool take_string(const struct json_object *from, const char *key, char **out)
 {
     const struct json_member *m = json_find(from, key);
-    return !m || m->type != JSON_STRING || take_text(from, key, false, out, NULL);
+    size_t len;
+    if (!m || m->type != JSON_STRING)
+        return true;
+    *out = json_decode(m, &len);
+    return *out != NULL;
 }
 
 static int64_t number(const struct json_object *from, const char *key)
@@ -77,12 +73,17 @@ static bool is_true(const struct json_object *from, const char *key)
     return m && m->type == JSON_TRUE;
 }
 
+/* fault_of() has found it. */
 static bool take_result(struct flowspool_outcome *o, const struct json_object *from)
 {
     const struct json_member *result = json_find(from, "result");
-    bool is_string = result && result->type == JSON_STRING;
-    return take_text(from, "result", !is_string, &o->result, &o->result_len) &&
-           take_text(from, "citations", true, &o->citations, NULL);
+    if (result->type == JSON_STRING) {
+        o->result = json_decode(result, &o->result_len);
+    } else {
+        o->result = strndup(result->value, result->value_len);
+        o->result_len = result->value_len;
+    }
+    return o->result && take_json(from, "citations", &o->citations);
 }
 
 static bool take_error(struct flowspool_outcome *o, const struct json_object *from)
@@ -211,7 +212,7 @@ static int look_at(int root, const struct wanted *w, const char *ending, struct 
         return error_memory(error);
     int found = read_file(root, file, out, error);
     free(file);
-    if (found != 1 || is_wanted(root, w, *out))
+    if (!*out || is_wanted(root, w, *out))
         return found;
     flowspool_outcome_free(*out);
     *out = NULL;

@@ -59,7 +59,7 @@ static bool is_of_stem(const char *path, const char *stem)
 bool request_is_answered(int root, const char *path, const char *stem, const char *request_sha256,
                          const char *job_sha256)
 {
-    struct jobfile jobs;
+    struct jobfile jobs = {0};
     char now[DIGEST_HEX];
     if (!is_of_stem(path, stem))
         return true;

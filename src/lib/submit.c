@@ -82,11 +82,10 @@ static int name_fault(const struct submit *s, const char *path)
 static int choose_given(struct submit *s, const char *name)
 {
     bool ended = name_stem_len(name) < strlen(name);
-    if (asprintf(&s->path, "%s%s", name, ended ? "" : ".yaml") < 0) {
-        s->path = NULL;
-        return error_memory(s->error);
-    }
-    return name_fault(s, s->path);
+    if (asprintf(&s->path, "%s%s", name, ended ? "" : ".yaml") >= 0)
+        return name_fault(s, s->path);
+    s->path = NULL;
+    return error_memory(s->error);
 }
 
 /* WORKFLOW-20261123T220000Z-xxxxxxxx.yaml: sorted by time, and told apart by people. */
@@ -260,12 +259,12 @@ static int submit_as(struct submit *s, const char *name)
 {
     int err = name ? choose_given(s, name) : 0;
     if (name)
-        return err == 0 ? submit_once(s) : err;
+        return err == 0 && s->path ? submit_once(s) : err;
     for (int i = 0; i < TRIES; i++) {
         free(s->path);
         s->path = NULL;
         err = choose_new(s);
-        if (err == 0)
+        if (s->path)
             err = submit_once(s);
         if (err != -EEXIST)
             return err;
@@ -293,7 +292,7 @@ int flowspool_submit_bytes(const char *spool, const char *bytes, size_t len, con
     int err = s.root < 0 ? s.root : submit_as(&s, name);
     if (s.root >= 0)
         close(s.root);
-    if (err == 0 && path) {
+    if (err == 0 && s.path && path) {
         s.path[name_job_len(s.path)] = '\0'; /* the name that it is known by */
         *path = s.path;
     } else {

@@ -19,7 +19,7 @@
 
 /* ---- system calls that fail when a test says so: the archive's calls lead here ---- */
 
-static struct {
+static struct faults {
     int write, fsync_file, fsync_dir, renameat2, linkat; /* errno; 0: as usual */
     _Atomic int syncs, links;
 } fault;
@@ -72,7 +72,7 @@ static int set_up(void **state)
     struct tempdir *spool = calloc(1, sizeof *spool);
     assert_non_null(spool);
     tempdir_open(spool, "/tmp");
-    fault = (typeof(fault)){0};
+    fault = (struct faults){0};
     *state = spool;
     return 0;
 }
