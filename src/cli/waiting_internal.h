@@ -1,5 +1,5 @@
 /* What the files of waiting share: waiting.c waits, waiting_names.c finds out which jobs are meant,
- * waiting_look.c whether they have ended. */
+ * waiting_file.c what is in their files, waiting_look.c whether they have ended. */
 #ifndef FLOWSPOOL_CLI_WAITING_INTERNAL_H
 #define FLOWSPOOL_CLI_WAITING_INTERNAL_H
 
@@ -14,6 +14,9 @@ struct awaited {
     char *stem;
     char request_sha256[DIGEST_HEX]; /* "": of a file that is refused */
     bool told;
+    /* A start takes retry's orders out of the state a moment before their jobs are back in the queue. */
+    int64_t again_until_ms; /* by clock_mono_ms(): until then an end that was known before is none */
+    int64_t again_finished_ms;
 };
 
 enum file_look { FILE_ABSENT, FILE_BROKEN, FILE_READ };
@@ -57,5 +60,15 @@ struct looking {
 void looking_begin(struct looking *l, struct waiting *w, struct store *store);
 void look_at(struct looking *l, struct target *t);
 void looking_end(struct looking *l);
+
+/* waiting_file.c */
+/* False: the job is in no file yet. */
+bool target_find_file(struct looking *l, struct target *t);
+/* Reads it when it is another one than at the last look. */
+void target_read_file(struct looking *l, struct target *t);
+/* The jobs that the state knows, where there is no file. False: no memory. */
+bool target_take_rows(struct target *t, const struct job_row *rows, size_t count);
+/* Not a former request of its file. */
+bool row_is_current(const struct job_row *r);
 
 #endif

@@ -1,22 +1,19 @@
 /* Whether a job has ended: by its file, by the state, and where that knows nothing, by its outcome file. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/waiting_internal.h"
 #include "core/arena.h"
-#include "core/jobfile.h"
 #include "core/names.h"
 #include "core/order.h"
 #include "core/verdict.h"
 #include "flowspool/flowspool.h"
-#include "io/beneath.h"
+#include "io/clock.h"
 
-#define JOB_FILE_MAX ((off_t)64 << 20)
+/* A start that does not carry out an order has said so by then. */
+#define AGAIN_MS 10000
 
 /* ---- what retry leaves for the next start ---- */
 
@@ -55,190 +52,6 @@ static bool runs_again(const struct looking *l, int64_t job)
     for (size_t i = 0; i < l->nagain; i++)
         if (l->again[i] == job)
             return true;
-    return false;
-}
-
-/* ---- the jobs of a target ---- */
-
-/* Takes jobs; what was told stays so. */
-static void set_jobs(struct target *t, struct awaited *jobs, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        for (size_t k = 0; k < t->njobs && !jobs[i].told; k++)
-            jobs[i].told = t->jobs[k].told && strcmp(t->jobs[k].stem, jobs[i].stem) == 0 &&
-                           strcmp(t->jobs[k].request_sha256, jobs[i].request_sha256) == 0;
-    for (size_t i = 0; i < t->njobs; i++)
-        free(t->jobs[i].stem);
-    free(t->jobs);
-    t->jobs = jobs;
-    t->njobs = count;
-}
-
-/* Takes stem. */
-static bool add_job(const struct target *t, struct awaited *jobs, size_t *count, char *stem,
-                    const char *request)
-{
-    if (stem == NULL)
-        return false;
-    if (t->stem != NULL && strcmp(t->stem, stem) != 0) {
-        free(stem);
-        return true;
-    }
-    jobs[*count] = (struct awaited){.stem = stem};
-    snprintf(jobs[(*count)++].request_sha256, DIGEST_HEX, "%s", request);
-    return true;
-}
-
-static bool take_jobs_of_file(struct target *t, const struct jobfile *file)
-{
-    struct awaited *jobs = calloc(file->count + 1, sizeof *jobs);
-    size_t count = 0;
-    bool ok = jobs != NULL;
-    for (size_t i = 0; ok && i < file->count; i++) {
-        const struct job_spec *s = &file->jobs[i];
-        ok = add_job(t, jobs, &count, name_outcome_stem(t->path, file->count > 1, s->id, s->document),
-                     s->request_sha256);
-    }
-    if (jobs != NULL)
-        set_jobs(t, jobs, count);
-    t->watched = t->watched && file->count == 1; /* their outcomes have names of their own */
-    return ok;
-}
-
-static bool is_current(const struct job_row *r)
-{
-    return (r->blocked & JOB_BLOCK_SUPERSEDED) == 0;
-}
-
-static bool take_jobs_of_state(struct target *t, const struct job_row *rows, size_t nrows)
-{
-    struct awaited *jobs = calloc(nrows + 1, sizeof *jobs);
-    size_t count = 0;
-    bool ok = jobs != NULL;
-    for (size_t i = 0; ok && i < nrows; i++)
-        if (is_current(&rows[i]))
-            ok = add_job(t, jobs, &count, strdup(rows[i].stem), rows[i].request_sha256);
-    if (jobs != NULL)
-        set_jobs(t, jobs, count);
-    return ok;
-}
-
-/* ---- the job file ---- */
-
-static bool same_file(const struct stat *a, const struct stat *b)
-{
-    return a->st_ino == b->st_ino && a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
-           a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
-}
-
-static int open_job(const struct waiting *w, const char *path)
-{
-    char *held = NULL;
-    int fd = beneath_open(w->root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
-    if (fd != -ENOENT || asprintf(&held, "%s.hold", path) < 0)
-        return fd;
-    fd = beneath_open(w->root, held, O_RDONLY | O_NONBLOCK | O_NOCTTY);
-    free(held);
-    return fd;
-}
-
-static char *read_whole(int fd, off_t size, size_t *len)
-{
-    char *bytes = size <= JOB_FILE_MAX ? malloc((size_t)size + 1) : NULL;
-    *len = 0;
-    while (bytes != NULL && *len < (size_t)size) {
-        ssize_t n = read(fd, bytes + *len, (size_t)size - *len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            break;
-        *len += (size_t)n;
-    }
-    return bytes;
-}
-
-static void parse_file(struct looking *l, struct target *t, int fd)
-{
-    struct jobfile file;
-    struct fault fault;
-    size_t len;
-    char *bytes = read_whole(fd, t->st.st_size, &len);
-    if (bytes != NULL && jobfile_parse(bytes, len, INPUTS_TEXT, &file, &fault)) {
-        t->file = FILE_READ;
-        l->no_memory = !take_jobs_of_file(t, &file) || l->no_memory;
-        jobfile_free(&file);
-    }
-    free(bytes);
-}
-
-/* Reads it when it is another one than at the last look. */
-static void look_at_file(struct looking *l, struct target *t)
-{
-    struct stat st;
-    int fd = open_job(l->w, t->path);
-    if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-        t->file = FILE_ABSENT;
-    } else if (t->file == FILE_ABSENT || !same_file(&st, &t->st)) {
-        t->st = st;
-        t->file = FILE_BROKEN;
-        parse_file(l, t, fd);
-    }
-    if (fd >= 0)
-        close(fd);
-}
-
-/* ---- which file it is ---- */
-
-static bool is_readable_job(const struct waiting *w, const char *path)
-{
-    int fd = open_job(w, path);
-    if (fd >= 0)
-        close(fd);
-    return fd >= 0;
-}
-
-/* A job without an ending: its own file, or a document of the file whose name is a beginning of it. */
-static char *find_on_disk(const struct waiting *w, const char *stem)
-{
-    static const char *const endings[] = {".yaml", ".yml"};
-    const char *slash = strrchr(stem, '/'), *base = slash != NULL ? slash + 1 : stem;
-    for (size_t len = strlen(stem); len > (size_t)(base - stem); len--) {
-        if (stem[len] != '\0' && stem[len] != '.')
-            continue;
-        for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
-            char *path = NULL;
-            if (asprintf(&path, "%.*s%s", (int)len, stem, endings[i]) < 0)
-                return NULL;
-            if (is_readable_job(w, path))
-                return path;
-            free(path);
-        }
-    }
-    return NULL;
-}
-
-/* Of a file that does not have the job (yet) nothing is decided. */
-static bool find_path(struct looking *l, struct target *t)
-{
-    char *path = l->store != NULL ? store_stem_owner(l->store, t->stem, -1) : NULL;
-    if (path == NULL)
-        path = find_on_disk(l->w, t->stem);
-    if (path == NULL)
-        return false;
-    bool own = name_stem_len(path) == strlen(t->stem);
-    t->path = path;
-    look_at_file(l, t);
-    if (own && t->file == FILE_READ) { /* named without its ending: all of its documents */
-        free(t->stem);
-        t->stem = NULL;
-        t->file = FILE_ABSENT;
-        return true;
-    }
-    if (own || t->file == FILE_ABSENT || t->njobs > 0)
-        return true;
-    free(t->path);
-    t->path = NULL;
-    t->file = FILE_ABSENT;
     return false;
 }
 
@@ -329,26 +142,35 @@ static bool follow_rename(struct target *t, const struct known *k)
 static const struct job_row *row_of(const struct known *k, const char *request)
 {
     for (size_t i = 0; i < k->nrows; i++)
-        if (is_current(&k->rows[i]) && strcmp(k->rows[i].request_sha256, request) == 0)
+        if (row_is_current(&k->rows[i]) && strcmp(k->rows[i].request_sha256, request) == 0)
             return &k->rows[i];
     return NULL;
 }
 
 /* A failed job whose file was written or touched runs again, but for what may have been charged. */
-static bool has_ended(const struct looking *l, const struct target *t, const struct known *k,
-                      const struct job_row *r)
+static bool has_ended(const struct target *t, const struct known *k, const struct job_row *r)
 {
     if (r->state == JOB_DONE)
-        return !runs_again(l, r->id);
-    if (r->state != JOB_FAILED || runs_again(l, r->id))
+        return true;
+    if (r->state != JOB_FAILED)
         return false;
     return t->file == FILE_ABSENT || k->same || (r->code != NULL && code_if_charged(r->code) != NULL);
+}
+
+static bool is_sent_back(const struct looking *l, struct awaited *job, const struct job_row *r)
+{
+    int64_t now = clock_mono_ms();
+    if (!runs_again(l, r->id))
+        return now < job->again_until_ms && r->finished_ms == job->again_finished_ms;
+    job->again_until_ms = now + AGAIN_MS;
+    job->again_finished_ms = r->finished_ms;
+    return true;
 }
 
 static void look_at_row(struct looking *l, struct target *t, const struct known *k, struct awaited *job,
                         const struct job_row *r)
 {
-    if (!has_ended(l, t, k, r))
+    if (!has_ended(t, k, r) || is_sent_back(l, job, r))
         return;
     tell(l, t, job,
          &(struct ended_job){.done = r->state == JOB_DONE,
@@ -361,7 +183,7 @@ static bool is_refused(struct looking *l, struct target *t, const struct known *
 {
     const struct job_row *r = row_of(k, "");
     bool conflict = k->same && k->file.state == FILE_CONFLICT;
-    if (!conflict && (r == NULL || !k->same || !has_ended(l, t, k, r)))
+    if (!conflict && (r == NULL || !k->same || !has_ended(t, k, r) || runs_again(l, r->id)))
         return false;
     struct awaited job = {.stem = conflict ? t->path : r->stem};
     const struct ended_job e = {
@@ -417,16 +239,16 @@ static void look_at_broken(struct looking *l, struct target *t)
 void look_at(struct looking *l, struct target *t)
 {
     struct known k;
-    if (t->path == NULL && !find_path(l, t)) {
+    if (t->path == NULL && !target_find_file(l, t)) {
         look_at_name(l, t);
         return;
     }
-    look_at_file(l, t);
+    target_read_file(l, t);
     find_rows(l, t, &k);
     if (follow_rename(t, &k))
-        look_at_file(l, t);
+        target_read_file(l, t);
     if (t->file == FILE_ABSENT)
-        l->no_memory = !take_jobs_of_state(t, k.rows, k.nrows) || l->no_memory;
+        l->no_memory = !target_take_rows(t, k.rows, k.nrows) || l->no_memory;
     if (t->file != FILE_ABSENT && is_refused(l, t, &k))
         ;
     else if (t->file == FILE_BROKEN)
