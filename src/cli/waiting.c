@@ -15,9 +15,10 @@
 
 /* The state is looked at this often: right after an outcome came, when the state follows within a moment, and
  * then less and less; looks may take a tenth of the time. */
-#define LOOK_FIRST_MS 20
-#define LOOK_LAST_MS  1000
-#define LOOK_SHARE    10
+#define LOOK_FIRST_MS     20
+#define LOOK_LAST_MS      1000
+#define LOOK_SHARE        10
+#define STATE_PATIENCE_MS 5000
 /* So many names are said when time has run out. */
 #define NAMED_MAX 10
 
@@ -85,15 +86,39 @@ bool waiting_add_file(struct waiting *w, const char *path)
     return waiting_add(w, strdup(path), NULL, false);
 }
 
+static void sleep_ms(int64_t ms)
+{
+    const struct timespec t = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
+    nanosleep(&t, NULL);
+}
+
 /* ---- one look at all ---- */
+
+/* A daemon that creates the state, or changes its form, locks it for a moment. */
+bool waiting_open_state(const struct config *cfg, struct store **out)
+{
+    char message[512];
+    int64_t until = clock_mono_ms() + STATE_PATIENCE_MS;
+    for (;;) {
+        enum store_rc rc = store_open_readonly(out, cfg->state_dir, message, sizeof message);
+        if (rc == STORE_ABSENT)
+            *out = NULL;
+        if (rc == STORE_OK || rc == STORE_ABSENT)
+            return true;
+        if (rc == STORE_NEWER || clock_mono_ms() >= until)
+            break;
+        sleep_ms(LOOK_FIRST_MS);
+    }
+    cli_complain("%s", message);
+    return false;
+}
 
 /* An exit status. *told: how many have ended since. */
 static int look_at_all(struct waiting *w, size_t *told)
 {
     struct store *store = NULL;
     struct looking l;
-    enum store_rc rc = cli_open(w->cfg, &store);
-    if (rc != STORE_OK && rc != STORE_ABSENT)
+    if (!waiting_open_state(w->cfg, &store))
         return CLI_USAGE;
     looking_begin(&l, w, store);
     for (size_t i = 0; i < w->count; i++)
@@ -142,12 +167,6 @@ static void watch_new_ones(struct waiting *w)
         flowspool_watch_add(w->watch, t->stem != NULL ? t->stem : t->path, NULL);
         t->watched = true;
     }
-}
-
-static void sleep_ms(int64_t ms)
-{
-    const struct timespec t = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
-    nanosleep(&t, NULL);
 }
 
 static bool one_came(struct waiting *w, int64_t ms)

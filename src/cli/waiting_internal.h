@@ -45,6 +45,8 @@ struct waiting {
 };
 
 /* waiting.c */
+/* *out is NULL where there is no state. False: it was said why. */
+bool waiting_open_state(const struct config *cfg, struct store **out);
 /* Takes path and stem, also when it fails (false: no memory). */
 bool waiting_add(struct waiting *w, char *path, char *stem, bool outcome);
 

@@ -118,8 +118,7 @@ static int depth_of(const struct selection *s)
 static bool see_all(struct naming *n)
 {
     struct store *store = NULL;
-    enum store_rc rc = cli_open(n->w->cfg, &store);
-    if (rc != STORE_OK && rc != STORE_ABSENT)
+    if (!waiting_open_state(n->w->cfg, &store))
         return false;
     for (int pass = 0; pass < 2 && !n->no_memory; pass++) {
         n->choosing = pass == 1;
