@@ -21,8 +21,10 @@ PAGES = {"flowspoold": "man/flowspoold.8", "flowspool": "man/flowspool.1", "flow
 SOURCES = {"flowspoold": "src/daemon", "flowspool": "src/cli", "flowspool-sandbox": "src/sandbox"}
 CONFIG_PAGE = "man/flowspool.yaml.5"
 JOB_PAGE = "man/flowspool-job.5"
+LIBRARY_PAGE = "man/libflowspool.3"
+HEADER = "include/flowspool/flowspool.h"
 EXAMPLE = "contrib/flowspool.yaml.example"
-DOCUMENTS = [*PAGES.values(), CONFIG_PAGE, JOB_PAGE, EXAMPLE]
+DOCUMENTS = [*PAGES.values(), CONFIG_PAGE, JOB_PAGE, LIBRARY_PAGE, EXAMPLE]
 
 # What a key's kind in the table of keys is called in the manual.
 KINDS = {"TEXT": "Text", "DURATION": "Duration", "SIZE": "Size", "PERCENT": "Percentage", "BOOL": "Word",
@@ -63,6 +65,13 @@ def described_keys(text):
     return keys
 
 
+def declared(header):
+    """The functions of the library: name -> (type, arguments), with single spaces."""
+    text = re.sub(r"/\*.*?\*/", "", header, flags=re.S)
+    found = re.findall(r"^FLOWSPOOL_API ([\w ]+?\*?) ?(flowspool_\w+)\(([^)]*)\);", re.sub(r"\n +", " ", text), re.M)
+    return {name: (kind.replace(" *", "*"), [a.strip() for a in arguments.split(",")]) for kind, name, arguments in found}
+
+
 class Facts:
     def __init__(self, tree, programs):
         def source(name):
@@ -89,6 +98,10 @@ class Facts:
         outcome = source("src/core/outcome.c")
         self.fields = set(re.findall(r'put_(?:key|string|number|bool|instant|member)\(w, "(\w+)"', outcome))
         self.fields |= set(re.findall(r'"\{\\"(\w+)\\":', outcome))
+
+        header = source(HEADER)
+        self.functions = declared(header)
+        self.constants = set(re.findall(r"^    (FLOWSPOOL_\w+)", header, re.M))
 
         self.statuses = set(re.findall(r"EXIT_\w+ = (\d+),", source("src/daemon/engine.h")))
         self.gates = set(re.findall(r'\{GATE_\w+, "([\w-]+)"\}', source("src/core/holds.c")))
@@ -160,7 +173,7 @@ def check_mentions(facts, documents):
     for name, page in documents.items():
         if page is None or name == EXAMPLE:
             continue
-        lines = [line for line in page.splitlines() if "curl" not in line]
+        lines = [line for line in page.splitlines() if "curl" not in line and "pkg-config" not in line]
         mentioned = flags(lines) | {m for line in lines for m in re.findall(r"(?<![\w-])--[a-z][a-z-]+", line)}
         faults += [f"{name}: no program has the option {x}" for x in sorted(mentioned - facts.all_options() - {"-c"})]
     return faults
@@ -264,8 +277,22 @@ def check_daemon(facts, documents):
             compare(name, "variable", set(items(section(page, "ENVIRONMENT"), "Ev")), facts.environment))
 
 
+def check_library(facts, documents):
+    page = documents[LIBRARY_PAGE]
+    synopsis = re.findall(r'^\.Ft (.+)\n\.Fn (\w+) (.+)$', section(page, "SYNOPSIS"), re.M)
+    shown = {name: (kind.replace(" *", "*"), [a or b for a, b in re.findall(r'"([^"]*)"|(\S+)', arguments)])
+             for kind, name, arguments in synopsis}
+    faults = compare(LIBRARY_PAGE + ": SYNOPSIS", "function", set(shown), set(facts.functions))
+    faults += [f"{LIBRARY_PAGE}: SYNOPSIS: {name} is {shown[name]}, in the header {facts.functions[name]}"
+               for name in sorted(set(shown) & set(facts.functions)) if shown[name] != facts.functions[name]]
+    described = set(re.findall(r"\bFn (\w+)", section(page, "DESCRIPTION")))
+    faults += compare(LIBRARY_PAGE + ": DESCRIPTION", "function", described, set(facts.functions))
+    faults += compare(LIBRARY_PAGE, "constant", set(re.findall(r"Dv (FLOWSPOOL_\w+)", page)), facts.constants)
+    return faults
+
+
 def check(facts, documents):
-    checks = (check_options, check_mentions, check_configuration, check_example, check_jobs, check_daemon)
+    checks = (check_options, check_mentions, check_configuration, check_example, check_jobs, check_daemon, check_library)
     return facts.nothing_missing() + [fault for c in checks for fault in c(facts, documents)]
 
 
@@ -296,6 +323,12 @@ CHANGES = [
     (JOB_PAGE, ".It Li expired\nNot retryable.", ".It Li expired\nRetryable.", "expired must begin"),
     (JOB_PAGE, ".It Ic duration_ms\n", ".It Ic duration\n", "field duration_ms is missing"),
     (JOB_PAGE, ".It Ic extra\n", "", "field extra is missing"),
+    (LIBRARY_PAGE, ".Fn flowspool_free ", ".Fn flowspool_release ", "SYNOPSIS: function flowspool_free is missing"),
+    (LIBRARY_PAGE, ".Fn flowspool_free ", ".Fn flowspool_release ", "SYNOPSIS: function flowspool_release does not exist"),
+    (LIBRARY_PAGE, '"int timeout_ms"', '"long timeout_ms"', "SYNOPSIS: flowspool_wait is"),
+    (LIBRARY_PAGE, ".It Fn flowspool_job_print\n", ".It Fn flowspool_job_write\n", "DESCRIPTION: function flowspool_job_write does not"),
+    (LIBRARY_PAGE, ".It Fn flowspool_watch_fd\n", ".It\n", "DESCRIPTION: function flowspool_watch_fd is missing"),
+    (LIBRARY_PAGE, ".Dv FLOWSPOOL_HELD ,\n", "", "constant FLOWSPOOL_HELD is missing"),
 ]
 
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/control.h"
+#include "io/control_client.h"
 
 /* An answer takes the daemon about a millisecond. For a look, one that is too busy for a second is a finding;
  * who wants something done would rather wait. An order may mean some thousand files to find, and its answer a

@@ -14,9 +14,11 @@
 
 enum cli_status {
     CLI_OK = 0,
-    CLI_NOT_ALL = 1, /* something that was asked for could not be done, or check found a fault */
-    CLI_USAGE = 2,   /* wrong usage, or the spool or its state cannot be used */
-    CLI_LOCKED = 4,  /* a daemon has the state and does not answer */
+    CLI_NOT_ALL =
+        1,          /* something that was asked for could not be done, a job failed, or check found a fault */
+    CLI_USAGE = 2,  /* wrong usage, or the spool or its state cannot be used */
+    CLI_LOCKED = 4, /* a daemon has the state and does not answer */
+    CLI_TIMEOUT = 124, /* what was waited for has not come in time */
 };
 
 /* What was given before or behind the subcommand. */
@@ -25,12 +27,14 @@ struct cli {
 };
 
 /* argv[0] is the subcommand. An exit status. */
+int cli_submit(struct cli *c, int argc, char **argv);
 int cli_check(struct cli *c, int argc, char **argv);
 int cli_status(struct cli *c, int argc, char **argv);
 int cli_list(struct cli *c, int argc, char **argv);
 int cli_show(struct cli *c, int argc, char **argv);
 int cli_explain(struct cli *c, int argc, char **argv);
 int cli_log(struct cli *c, int argc, char **argv);
+int cli_wait(struct cli *c, int argc, char **argv);
 int cli_retry(struct cli *c, int argc, char **argv);
 int cli_pause(struct cli *c, int argc, char **argv);
 int cli_resume(struct cli *c, int argc, char **argv);

@@ -22,12 +22,14 @@ static const struct {
     int (*run)(struct cli *c, int argc, char **argv);
     const char *what;
 } commands[] = {
+    {HAND_IN, "submit", cli_submit, "puts a job into the spool"},
     {HAND_IN, "check", cli_check, "finds what is wrong with job files, and what they would buy"},
     {LOOK, "status", cli_status, "the daemon, the jobs, the rate, and why nothing is sent"},
     {LOOK, "list", cli_list, "the jobs, one a line"},
     {LOOK, "show", cli_show, "all about a job, and its attempts"},
     {LOOK, "explain", cli_explain, "why a job is not running now, and what to do about it"},
     {LOOK, "log", cli_log, "what happened to jobs, in the order of time"},
+    {LOOK, "wait", cli_wait, "until jobs have ended"},
     {STEER, "retry", cli_retry, "runs failed jobs again"},
     {STEER, "pause", cli_pause, "sends nothing new until resume"},
     {STEER, "resume", cli_resume, "sends again; asks again where sending was refused"},
@@ -44,7 +46,7 @@ static void print_help(FILE *out)
     }
     fputs("      --spool DIR    the spool; else the one in -c FILE, else $FLOWSPOOL_SPOOL\n"
           "  -c, --config FILE  the daemon's configuration (spool, state_dir); --version\n"
-          "Exit: 0 done, 1 not all of it or a fault, 2 usage, 4 the daemon does not answer.\n"
+          "Exit: 0 done, 1 not all or a fault, 2 usage, 4 no answer of the daemon, 124 time-out.\n"
           "Example: flowspool --spool /var/spool/flowspool explain story.yaml\n",
           out);
 }

@@ -420,30 +420,36 @@ const struct json_member *json_find(const struct json_object *o, const char *key
     return NULL;
 }
 
-char *json_string(const struct json_member *m)
+char *json_decode(const struct json_member *m, size_t *len)
 {
+    *len = 0;
     if (m->type != JSON_STRING)
         return NULL;
     char *text = malloc(m->value_len); /* two bytes for the quotes pay for the NUL */
     if (!text)
         return NULL;
-    size_t used = 0;
     const char *p = m->value + 1, *end = m->value + m->value_len - 1;
     while (p < end) {
         char bytes[4];
         size_t n = decode_step(&p, end, bytes);
-        if (bytes[0] == '\0') {
-            free(text);
-            return NULL;
-        }
-        memcpy(text + used, bytes, n);
-        used += n;
+        memcpy(text + *len, bytes, n);
+        *len += n;
     }
-    text[used] = '\0';
+    text[*len] = '\0';
     return text;
 }
 
-bool json_int(const struct json_member *m, long long *out)
+char *json_string(const struct json_member *m)
+{
+    size_t len;
+    char *text = json_decode(m, &len);
+    if (!text || !memchr(text, '\0', len))
+        return text;
+    free(text);
+    return NULL;
+}
+
+bool json_whole(const struct json_member *m, long long *out)
 {
     if (m->type != JSON_NUMBER)
         return false;

@@ -46,10 +46,12 @@ bool json_scan_object(const char *text, size_t len, struct json_object *out);
 bool json_is_valid(const char *text, size_t len);
 /* The member with this key, however the text escapes it, or NULL. Duplicate keys: the last one counts. */
 const struct json_member *json_find(const struct json_object *o, const char *key);
-/* Decodes a string member to UTF-8, malloc'd, NUL-terminated; NULL when it is no string, holds
- * \u0000 or memory is out. A lone surrogate becomes U+FFFD. */
+/* Decodes a string member to UTF-8, malloc'd, with a NUL that *len does not count; what it holds may have
+ * NULs too. NULL: it is no string, or no memory. A lone surrogate becomes U+FFFD. */
+char *json_decode(const struct json_member *m, size_t *len);
+/* The same for text without NULs: NULL also when it holds \u0000. */
 char *json_string(const struct json_member *m);
 /* Integer value when the member is written as an integer (no fraction, no exponent) that fits; else false. */
-bool json_int(const struct json_member *m, long long *out);
+bool json_whole(const struct json_member *m, long long *out);
 
 #endif

@@ -242,7 +242,7 @@ static bool scan_outcome(const char *text, size_t len, struct json_object *o)
         return false;
     const struct json_member *v = json_find(o, "version"), *job = json_find(o, "job");
     const struct json_member *success = json_find(o, "success");
-    if (!v || !json_int(v, &version) || version != OUTCOME_VERSION || !job || job->type != JSON_STRING)
+    if (!v || !json_whole(v, &version) || version != OUTCOME_VERSION || !job || job->type != JSON_STRING)
         return false;
     return success && (success->type == JSON_TRUE || success->type == JSON_FALSE);
 }

@@ -20,6 +20,7 @@
 #include "daemon/intake.h"
 #include "daemon/live.h"
 #include "daemon/state_dir.h"
+#include "io/alarm.h"
 #include "io/clock.h"
 #include "io/config.h"
 #include "io/control.h"

@@ -5,6 +5,7 @@
 #include "core/jobfile.h"
 #include "daemon/intake.h"
 #include "daemon/pathmap.h"
+#include "io/alarm.h"
 #include "io/clock.h"
 #include "io/watch.h"
 

@@ -218,6 +218,14 @@ static void read_and_take(struct intake *in, const char *path, struct look *k, b
 
 /* ---- the look ---- */
 
+/* Not before: what is not committed would not be found, and nobody would look again. */
+static void on_hold_written(void *arg, enum store_rc rc)
+{
+    struct intake *in = arg;
+    (void)rc;
+    in->o.host.changed(in->o.host.arg);
+}
+
 /* Nothing about it has changed since it was taken. */
 static void unchanged_file(struct intake *in, const char *path, const struct file_row *row, bool held,
                            const struct spool_stat *st)
@@ -231,14 +239,13 @@ static void unchanged_file(struct intake *in, const char *path, const struct fil
     if (row->held == held)
         return;
     const struct file_sig sig = {st->dev, st->ino, st->size, st->mtime_ns, st->btime_ns};
-    store_file_held(in->o.store, row->id, held, &sig, NULL, NULL);
+    store_file_held(in->o.store, row->id, held, &sig, on_hold_written, in);
     log_line(LOG_INFO, row->path, held ? "held" : "no longer held");
     size_t count = 0;
     struct job_row *jobs = store_file_jobs(in->o.store, row->id, &count);
     for (size_t i = 0; held && i < count; i++)
         in->o.host.drop(in->o.host.arg, jobs[i].id);
     job_rows_free(jobs, count);
-    in->o.host.changed(in->o.host.arg);
 }
 
 static void look_at_row(struct intake *in, const char *path, const char *job_path,

@@ -14,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "io/control_client.h"
 #include "io/log.h"
 
 #define REQUEST_MAX (64 * 1024)
@@ -43,13 +44,6 @@ struct control {
     bool hold; /* the reply of the request that is being answered */
     uint64_t held;
 };
-
-int control_address(int dir_fd, struct sockaddr_un *a)
-{
-    *a = (struct sockaddr_un){.sun_family = AF_UNIX};
-    int n = snprintf(a->sun_path, sizeof a->sun_path, "/proc/self/fd/%d/control", dir_fd);
-    return n > 0 && (size_t)n < sizeof a->sun_path ? 0 : -ENAMETOOLONG;
-}
 
 /* ---- one client ---- */
 

@@ -1,16 +1,14 @@
 /* control - the operator's socket in state_dir: one JSON object per line, one reply per line.
  *
- * Server half for the daemon (on the libuv loop), client half (blocking) for the command. The socket is
- * state_dir/control, mode 0600 (0660 with state_group); peer credentials are checked: root, the daemon's
- * user, or a member of the group. Long paths go through /proc/self/fd of the opened directory (a socket path
- * holds 107 bytes). Requests are bounded (64 KiB a line, 16 clients, 10 s idle).
+ * The daemon's half, on the libuv loop; control_client.h is the other. The socket is state_dir/control, mode
+ * 0600 (0660 with state_group); peer credentials are checked: root, the daemon's user, or a member of the
+ * group. Requests are bounded (64 KiB a line, 16 clients, 10 s idle).
  */
 #ifndef FLOWSPOOL_IO_CONTROL_H
 #define FLOWSPOOL_IO_CONTROL_H
 
 #include <stdint.h>
 #include <sys/types.h>
-#include <sys/un.h>
 #include <uv.h>
 
 struct control;
@@ -24,12 +22,5 @@ void control_close(struct control *s);
  * second, the oldest first. */
 void control_hold_reply(struct control *s);
 void control_release_reply(struct control *s);
-
-/* The socket's address through the opened directory, for both halves. */
-int control_address(int dir_fd, struct sockaddr_un *a);
-
-/* Client: sends one request, returns the malloc'd reply. NULL: *err is a negative errno (-ENOENT,
- * -ECONNREFUSED: no daemon; -ETIMEDOUT: it does not answer). */
-char *control_call(const char *state_dir, const char *request, int timeout_ms, int *err);
 
 #endif

@@ -1,17 +1,24 @@
-/* The command's half of the control socket: one request, one reply, a time-out. */
+#include "io/control_client.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "io/clock.h"
-#include "io/control.h"
 
 #define REPLY_MAX (8 << 20)
+
+int control_address(int dir_fd, struct sockaddr_un *a)
+{
+    *a = (struct sockaddr_un){.sun_family = AF_UNIX};
+    int n = snprintf(a->sun_path, sizeof a->sun_path, "/proc/self/fd/%d/control", dir_fd);
+    return n > 0 && (size_t)n < sizeof a->sun_path ? 0 : -ENAMETOOLONG;
+}
 
 static int wait_ready(int fd, short events, int64_t until_ms)
 {

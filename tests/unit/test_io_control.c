@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "io/control.h"
+#include "io/control_client.h"
 #include "tempdir.h"
 
 #define REPLY_LARGE (3u << 20) /* more than a socket takes at once */

@@ -508,6 +508,22 @@ static char *decode(const char *value)
     return json_string(&o.members[0]);
 }
 
+static void test_decode_keeps_nul(void **state)
+{
+    static const char text[] = "{\"k\":\"a\\u0000b\",\"n\":1}";
+    struct json_object o;
+    size_t len;
+    (void)state;
+    assert_true(json_scan_object(text, sizeof text - 1, &o));
+    char *decoded = json_decode(&o.members[0], &len);
+    assert_int_equal(len, 3);
+    assert_memory_equal(decoded, "a\0b", 4);
+    free(decoded);
+    assert_null(json_string(&o.members[0]));
+    assert_null(json_decode(&o.members[1], &len));
+    assert_int_equal(len, 0);
+}
+
 static void test_string(void **state)
 {
     (void)state;
@@ -586,7 +602,7 @@ static void test_int(void **state)
         long long n = 4711;
         int len = snprintf(text, sizeof text, "{\"k\":%s}", cases[i].value);
         assert_true(json_scan_object(text, (size_t)len, &o));
-        assert_int_equal(json_int(&o.members[0], &n), cases[i].ok);
+        assert_int_equal(json_whole(&o.members[0], &n), cases[i].ok);
         assert_true(n == (cases[i].ok ? cases[i].n : 4711));
     }
 }
@@ -688,6 +704,7 @@ int main(void)
         cmocka_unit_test(test_many_members),
         cmocka_unit_test(test_protocol_members_are_never_dropped),
         cmocka_unit_test(test_string),
+        cmocka_unit_test(test_decode_keeps_nul),
         cmocka_unit_test(test_int),
         cmocka_unit_test(test_quote),
         cmocka_unit_test(test_quote_round_trip),
