@@ -35,7 +35,7 @@ OWN_HEADERS = {
     "core": r"core/.*",
     "io": r"(core|io)/.*",
     "daemon": r"(core|io|daemon)/.*",
-    "cli": r"core/.*|cli/.*|io/(store|control|config|log|clock)\w*\.h|flowspool/flowspool\.h",
+    "cli": r"core/.*|cli/.*|io/(store|control|config|log|clock|publish_prune)\w*\.h|flowspool/flowspool\.h",
     "sandbox": r"(core|sandbox)/.*",
     "lib": r"core/.*|flowspool/.*",
     "include": r"flowspool/.*",

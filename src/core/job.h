@@ -38,6 +38,8 @@ enum job_block {
     JOB_BLOCK_HOLD_FILE = 2,  /* NAME.yaml.hold */
     JOB_BLOCK_HOLD = 4,       /* flowspool hold */
     JOB_BLOCK_SUPERSEDED = 8, /* the file holds another identity now; row kept for history */
+    JOB_BLOCK_CANCEL = 16,    /* flowspool cancel: its error follows, unless a result comes first */
+    JOB_ASKED_AGAIN = 32, /* no block, and only on jobs that ended: flowspool retry; the next look runs it */
 };
 
 /* Failure codes: the "code" of NAME.error.json. Stored as text. */

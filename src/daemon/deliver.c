@@ -65,7 +65,7 @@ static void rerun_if_moved(const struct live *l)
     struct engine *e = l->engine;
     if (l->end.state == JOB_DONE && l->end.sandbox && !l->superseded &&
         strcmp(l->end.endpoint, e->endpoint) != 0)
-        intake_retry(e->intake, l->row.path, l->row.id, false);
+        intake_look_again(e->intake, l->row.path);
 }
 
 static void on_settled(void *arg, enum store_rc rc)
@@ -82,6 +82,7 @@ static void on_settled(void *arg, enum store_rc rc)
         if (l->end.due_ms == 0)
             e->reload = true;
         e->schedule_stale = true;
+        joborders_back_in_queue(l);
     } else {
         engine_count_end(e);
         if (l->end.state == JOB_DONE)
@@ -157,6 +158,7 @@ static void unblock_directory(struct engine *e, const char *path)
         free(e->blocked[i].dir);
         e->blocked[i] = e->blocked[--e->nblocked];
         e->reload = true;
+        joborders_unblocked(e);
         log_line(LOG_WARN, path, "outcomes can be written again: its directory goes on");
         return;
     }

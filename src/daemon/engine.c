@@ -182,6 +182,7 @@ static void on_bar_write(void *arg, enum store_rc rc)
         return;
     }
     live_unbar(&e->live);
+    joborders_unbarred(e);
     e->reload = e->schedule_stale = true;
     engine_wake(e);
 }
@@ -285,7 +286,8 @@ static int64_t oldest_hold_ms(const struct engine *e)
 /* With --once and nothing on its way: is there anything left that this run should wait for? */
 static void finish_once(struct engine *e, int64_t now_ms)
 {
-    if (e->recovering || e->promoting || writing(e) || !intake_idle(e->intake)) {
+    bool ordered = e->cancelled.due || e->cancelled.later || e->asked.due || e->asked.later;
+    if (e->recovering || e->promoting || ordered || writing(e) || !intake_idle(e->intake)) {
         e->patience_since_ms = 0;
         return;
     }
@@ -379,6 +381,7 @@ static void step(struct engine *e)
     engine_check_key(e, now);
     refresh_schedule(e, unix_ms);
     fail_expired(e, unix_ms);
+    joborders_step(e);
     deliver_retry_parked(e, now);
     int64_t admit_ms = INT64_MAX;
     if (first_look(e, now)) {

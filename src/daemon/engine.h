@@ -16,6 +16,7 @@
 
 #include "core/governor.h"
 #include "core/holds.h"
+#include "core/order.h"
 #include "core/retry.h"
 #include "daemon/intake.h"
 #include "daemon/live.h"
@@ -64,6 +65,8 @@ struct totals { /* of this run */
 /* http_endpoint_fault() refuses a longer one. */
 #define ENDPOINT_SIZE 2048
 
+struct waiting_reply;
+
 struct engine {
     struct engine_options opt;
     uv_loop_t *loop;
@@ -103,6 +106,16 @@ struct engine {
     bool more_ready;      /* the store may hold ready jobs that are not in the window */
     bool promoting;       /* a store_promote is under way */
     int bar_writes;       /* how many more writes must be durable before this round of barred jobs ends */
+    struct order_pass {   /* over the rows in which an order left a bit */
+        bool due;         /* from the row behind `after` on */
+        int64_t after;
+        bool later; /* due again once what is barred now may be loaded */
+        int64_t later_after;
+    } cancelled, asked;
+    int64_t late_asked,
+        late_gone; /* of those asked for before this start: how many, and whose file is gone */
+    bool late;     /* counting these */
+    struct waiting_reply *replies;                 /* to orders whose writes are on their way */
     int64_t next_due_unix_ms, next_expiry_unix_ms; /* as last read; 0: none */
     bool schedule_stale;                           /* the two above */
     int64_t disk_checked_ms;
@@ -193,8 +206,25 @@ void recovery_step(struct engine *e);
 
 /* ---- operator.c ---- */
 char *operator_request(void *engine, const char *request); /* control_fn */
-/* What flowspool retry left in the state while no daemon ran. After intake_start(). */
-void operator_late_orders(struct engine *e);
+/* Keeps the reply to the request that is being answered back, until operator_reply_durable() is called with
+ * what this returns as its arg. NULL: no memory. */
+struct waiting_reply *operator_hold_reply(struct engine *e);
+void operator_reply_durable(void *waiting_reply, enum store_rc rc); /* store_done_fn */
+void operator_free_replies(struct engine *e);
+
+/* ---- joborders.c ---- */
+/* The order about jobs: the reply, malloc'd. */
+char *joborders_take(struct engine *e, const struct order *o);
+/* What orders before this start left to do. After intake_start(). */
+void joborders_start(struct engine *e);
+/* Fails what is being cancelled, has files read that are to run again: a bounded number. */
+void joborders_step(struct engine *e);
+/* The job, still in memory, waits again: its attempt ended without an outcome, or never began. */
+void joborders_back_in_queue(const struct live *l);
+/* Outcomes can be written again somewhere. */
+void joborders_unblocked(struct engine *e);
+/* What was barred may be loaded again. */
+void joborders_unbarred(struct engine *e);
 
 /* ---- report.c ---- */
 void report_start(const struct engine *e);

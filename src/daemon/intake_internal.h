@@ -68,9 +68,7 @@ struct look {
     size_t len;
     struct spool_stat st;
     int64_t seen_ms;
-    bool written; /* signature differs from the row's */
-    bool force_result;
-    int64_t retry_job;
+    bool written;               /* signature differs from the row's */
     struct file_row *row;       /* id 0: unknown path */
     const struct jobfile *jobs; /* NULL: it does not parse */
     const struct fault *fault;

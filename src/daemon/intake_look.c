@@ -241,14 +241,27 @@ static void unchanged_file(struct intake *in, const char *path, const struct fil
     in->o.host.changed(in->o.host.arg);
 }
 
+/* It was gone when flowspool retry wanted it read. */
+static bool was_asked_for(struct intake *in, int64_t file_id)
+{
+    size_t count = 0;
+    bool asked = false;
+    struct job_row *jobs = store_file_jobs(in->o.store, file_id, &count);
+    for (size_t i = 0; i < count; i++)
+        asked = asked || (jobs[i].blocked & (JOB_ASKED_AGAIN | JOB_BLOCK_SUPERSEDED)) == JOB_ASKED_AGAIN;
+    job_rows_free(jobs, count);
+    return asked;
+}
+
 static void look_at_row(struct intake *in, const char *path, const char *job_path,
                         const struct spool_stat *st, bool arrived, int64_t seen_ms)
 {
     struct path_entry *w = pathmap_find(&in->waiting, path);
     struct path_entry *wj = pathmap_find(&in->waiting, job_path);
-    bool force = (w != NULL && w->force) || (wj != NULL && wj->force);
     struct file_row row = {0};
     bool known = store_file_by_path(in->o.store, job_path, &row);
+    bool force = (w != NULL && w->force) || (wj != NULL && wj->force) ||
+                 (row.missing_ms != 0 && was_asked_for(in, row.id));
     struct look k = {
         .job_path = job_path,
         .held = strcmp(path, job_path) != 0,
@@ -257,16 +270,12 @@ static void look_at_row(struct intake *in, const char *path, const char *job_pat
         .written = !known || !same_signature(&row.sig, st),
         .row = &row,
     };
-    if (wj != NULL) {
-        k.force_result = wj->force_result;
-        k.retry_job = wj->retry_job;
-    }
     if (known)
         intake_mark_seen(in, row.id);
     bool conflict = known && row.state == FILE_CONFLICT && row.missing_ms == 0;
     if (known && !k.written && !force && !conflict)
         unchanged_file(in, path, &row, k.held, st);
-    else if (force || (conflict && !k.written) || settled(in, path, st, arrived))
+    else if (((force || conflict) && !k.written) || settled(in, path, st, arrived))
         read_and_take(in, path, &k, arrived);
     file_row_free(&row);
 }

@@ -1,6 +1,6 @@
 /* What the files of publish share: publish.c queues and reports, publish_batch.c has the order of the steps,
- * publish_piece.c writes one file, publish_keep.c makes room for it, publish_source.c reads a renamed job's
- * outcome, publish_sync.c syncs many descriptors side by side. */
+ * publish_piece.c writes one file, publish_keep.c makes room for it, publish_prune.c empties superseded_dir,
+ * publish_source.c reads a renamed job's outcome, publish_sync.c syncs many descriptors side by side. */
 #ifndef FLOWSPOOL_IO_PUBLISH_INTERNAL_H
 #define FLOWSPOOL_IO_PUBLISH_INTERNAL_H
 
@@ -51,6 +51,8 @@ struct op {
     uint64_t
         keys[3]; /* of the names it touches; 0: none. Two tasks with a name in common never share a batch. */
     /* what is asked */
+    bool prune, dry_run;
+    int64_t before_ms;
     bool renamed;
     bool success;
     char *stem, *superseded_name, *body_file;
