@@ -17,6 +17,7 @@ enum cli_status {
     CLI_NOT_ALL = 1, /* something that was asked for could not be done */
     CLI_USAGE = 2,   /* wrong usage, or the spool or its state cannot be used */
     CLI_LOCKED = 4,  /* a daemon has the state and does not answer */
+    CLI_TIMED_OUT = 124,
 };
 
 /* What was given before or behind the subcommand. */
@@ -28,8 +29,13 @@ struct cli {
 int cli_status(struct cli *c, int argc, char **argv);
 int cli_list(struct cli *c, int argc, char **argv);
 int cli_retry(struct cli *c, int argc, char **argv);
+int cli_cancel(struct cli *c, int argc, char **argv);
+int cli_hold(struct cli *c, int argc, char **argv);
+int cli_release(struct cli *c, int argc, char **argv);
 int cli_pause(struct cli *c, int argc, char **argv);
 int cli_resume(struct cli *c, int argc, char **argv);
+int cli_drain(struct cli *c, int argc, char **argv);
+int cli_prune(struct cli *c, int argc, char **argv);
 
 /* ---- options ---- */
 

@@ -68,19 +68,30 @@ int shown_stored(enum shown_state s)
 const char *shown_why(const struct job_row *r, int64_t now_ms, char *buf, size_t size)
 {
     char wait[48];
+    const char *again = (r->blocked & JOB_ASKED_AGAIN) != 0 ? "runs again; " : "";
     switch (shown_state(r)) {
     case SHOWN_LATER:
         units_format_duration(r->due_ms - now_ms, wait, sizeof wait);
         snprintf(buf, size, r->due_ms == r->not_before_ms ? "starts in %s" : "again in %s", wait);
         return buf;
     case SHOWN_HELD:
-        return (r->blocked & JOB_BLOCK_HOLD_FILE) != 0 ? "its file ends in .hold" : "held";
+        if ((r->blocked & JOB_BLOCK_CANCEL) != 0)
+            return "being cancelled";
+        return (r->blocked & JOB_BLOCK_HOLD_FILE) != 0 ? "its file ends in .hold"
+                                                       : "to let it go: flowspool release";
     case SHOWN_MISSING:
         return "its file is gone";
+    case SHOWN_IN_FLIGHT:
+        if ((r->blocked & JOB_BLOCK_CANCEL) != 0)
+            return "cancelled, unless it has a result";
+        return (r->blocked & JOB_BLOCK_HOLD) != 0 ? "held, if it would be tried again" : "";
     case SHOWN_FAILED:
-        snprintf(buf, size, "%s: %s", r->code != NULL ? r->code : "?", r->message != NULL ? r->message : "");
+        snprintf(buf, size, "%s%s: %s", again, r->code != NULL ? r->code : "?",
+                 r->message != NULL ? r->message : "");
         return buf;
     case SHOWN_DONE:
+        if (again[0] != '\0')
+            return "runs again";
         return r->sandbox ? "from a sandbox" : "";
     default:
         return "";

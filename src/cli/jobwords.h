@@ -10,7 +10,7 @@
 enum shown_state {
     SHOWN_WAITING,   /* may be sent as soon as there is room */
     SHOWN_LATER,     /* waits for its not_before, or to be tried again */
-    SHOWN_HELD,      /* NAME.yaml.hold */
+    SHOWN_HELD,      /* NAME.yaml.hold, flowspool hold; or being cancelled */
     SHOWN_MISSING,   /* its file is gone; forgotten after forget_after */
     SHOWN_IN_FLIGHT, /* sent, or its reply is being written */
     SHOWN_DONE,

@@ -14,8 +14,13 @@ static const char help[] =
     "  status   the daemon, the jobs, the rate, and why nothing is sent\n"
     "  list     the jobs, one a line\n"
     "  retry    runs failed jobs again\n"
+    "  cancel   fails waiting jobs, so that they are not sent\n"
+    "  hold     sends these jobs not before release\n"
+    "  release  lets held jobs go\n"
     "  pause    sends nothing new until resume\n"
     "  resume   sends again; asks again where sending was refused\n"
+    "  drain    pauses, and waits until nothing is in flight\n"
+    "  prune    removes superseded results\n"
     "\n"
     "      --spool DIR    the spool; else the one in -c FILE, else $FLOWSPOOL_SPOOL\n"
     "  -c, --config FILE  the daemon's configuration (spool, state_dir)\n"
@@ -30,8 +35,9 @@ static const struct {
     const char *name;
     int (*run)(struct cli *c, int argc, char **argv);
 } commands[] = {
-    {"status", cli_status}, {"list", cli_list},     {"retry", cli_retry},
-    {"pause", cli_pause},   {"resume", cli_resume},
+    {"status", cli_status}, {"list", cli_list},       {"retry", cli_retry}, {"cancel", cli_cancel},
+    {"hold", cli_hold},     {"release", cli_release}, {"pause", cli_pause}, {"resume", cli_resume},
+    {"drain", cli_drain},   {"prune", cli_prune},
 };
 
 static int run_command(struct cli *c, int argc, char **argv)
