@@ -231,14 +231,7 @@ static void unchanged_file(struct intake *in, const char *path, const struct fil
     if (row->held == held)
         return;
     const struct file_sig sig = {st->dev, st->ino, st->size, st->mtime_ns, st->btime_ns};
-    store_file_held(in->o.store, row->id, held, &sig, NULL, NULL);
-    log_line(LOG_INFO, row->path, held ? "held" : "no longer held");
-    size_t count = 0;
-    struct job_row *jobs = store_file_jobs(in->o.store, row->id, &count);
-    for (size_t i = 0; held && i < count; i++)
-        in->o.host.drop(in->o.host.arg, jobs[i].id);
-    job_rows_free(jobs, count);
-    in->o.host.changed(in->o.host.arg);
+    intake_mark_held(in, row, held, &sig);
 }
 
 /* It was gone when flowspool retry wanted it read. */
