@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/holdwords.h"
 #include "cli/terminal.h"
+#include "core/holdwords.h"
 #include "core/units.h"
 #include "core/utf8.h"
 

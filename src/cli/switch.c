@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "cli/ask.h"
-#include "cli/holdwords.h"
 #include "cli/offline.h"
+#include "core/holdwords.h"
 #include "core/utf8.h"
 
 static bool change(void *arg, struct store *s, char *message, size_t size)

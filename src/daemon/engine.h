@@ -18,6 +18,7 @@
 #include "core/holds.h"
 #include "core/order.h"
 #include "core/retry.h"
+#include "core/status.h"
 #include "daemon/intake.h"
 #include "daemon/live.h"
 #include "daemon/state_dir.h"
@@ -61,6 +62,16 @@ struct totals { /* of this run */
 };
 
 #define RATE_SLOTS 60
+
+/* STATUS.txt: see statusfile.c. Times are monotonic but for changed_unix_ms. */
+struct status_file {
+    int64_t looked_ms, written_ms, changed_unix_ms;
+    bool stale;  /* something happened since */
+    bool moving; /* requests are out */
+    bool there;  /* written by this start */
+    bool failed; /* the last time */
+    char digest[DIGEST_HEX];
+};
 
 /* http_endpoint_fault() refuses a longer one. */
 #define ENDPOINT_SIZE 2048
@@ -139,6 +150,7 @@ struct engine {
     bool recovering; /* recovery.c still hands in rows */
     int64_t recover_after;
     int64_t progress_ms;
+    struct status_file status_file;
 };
 
 /* ---- engine.c ---- */
@@ -233,5 +245,17 @@ void report_status_line(struct engine *e);
 void report_last_line(struct engine *e);
 /* Status as JSON, malloc'd. */
 char *report_status_json(struct engine *e);
+struct hold_list {
+    struct status_hold items[STATUS_HOLDS_MAX];
+    size_t count;
+    int64_t omitted;
+};
+/* What it points to is the engine's, and the list's. */
+struct status report_status(const struct engine *e, struct hold_list *holds);
+
+/* ---- statusfile.c ---- */
+void statusfile_step(struct engine *e, int64_t now_ms);
+int64_t statusfile_next(const struct engine *e); /* when the next step is due for it (monotonic ms) */
+void statusfile_end(struct engine *e);           /* the daemon stops */
 
 #endif

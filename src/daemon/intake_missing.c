@@ -72,8 +72,8 @@ static void on_marked(void *arg, enum store_rc rc)
     free(m);
 }
 
-/* Until it is durable the store still says the opposite: what looks meanwhile would count the file twice. NULL:
- * no memory. */
+/* Until it is durable the store still says the opposite: what looks meanwhile would count the file twice.
+ * NULL: no memory. */
 static struct mark_write *begin_mark(struct intake *in, const struct file_row *row)
 {
     struct mark_write *m = calloc(1, sizeof *m);

@@ -88,12 +88,6 @@ void report_last_line(struct engine *e)
 
 /* ---- status for programs ---- */
 
-struct hold_list {
-    struct status_hold items[STATUS_HOLDS_MAX];
-    size_t count;
-    int64_t omitted;
-};
-
 static void add(struct hold_list *l, const struct status_hold *h)
 {
     if (l->count == STATUS_HOLDS_MAX)
@@ -228,8 +222,7 @@ static void fill_rate(const struct engine *e, int64_t now_ms, struct status *s)
     s->last_429_ago_ms = g->last_429_ms >= 0 ? now_ms - g->last_429_ms : -1;
 }
 
-/* What it points to is the engine's, and holds'. */
-static struct status status_of(const struct engine *e, struct hold_list *holds)
+struct status report_status(const struct engine *e, struct hold_list *holds)
 {
     int64_t now = clock_mono_ms();
     list_holds(e, now, holds);
@@ -257,6 +250,6 @@ static struct status status_of(const struct engine *e, struct hold_list *holds)
 char *report_status_json(struct engine *e)
 {
     struct hold_list holds;
-    const struct status s = status_of(e, &holds);
+    const struct status s = report_status(e, &holds);
     return status_print(&s);
 }

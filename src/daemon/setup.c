@@ -379,6 +379,8 @@ static void free_memory(struct engine *e)
 int engine_close(struct engine *e)
 {
     int status = e->exit_status;
+    if (e->prepare.data != NULL)
+        statusfile_end(e);
     e->stopped = e->abandoned = true;
     if (e->control != NULL)
         control_close(e->control);

@@ -368,6 +368,11 @@ int publish_open(struct publish **out, uv_loop_t *loop, int spool_fd, const char
     return 0;
 }
 
+int publish_note(const struct publish *p, const char *name, const char *text, size_t len)
+{
+    return note_write(p->batch.spool_fd, p->batch.tag, name, text, len);
+}
+
 bool publish_wrote(const struct publish *p, const char *name)
 {
     return name_classify(name) == NAME_OURS_TEMP &&

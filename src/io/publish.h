@@ -74,6 +74,10 @@ int publish_renamed(struct publish *p, const char *from_stem, const char *from_s
  * met halfway. Returns as publish_outcome does. */
 int publish_prune(struct publish *p, int64_t before_ms, bool dry_run, publish_fn done, void *arg)
     __attribute__((warn_unused_result));
+/* A file of the daemon's own in the spool, replaced whole (a link is not followed, a directory is an error),
+ * as readable as the spool is. Nobody's promise: it is not synced, and written by the caller's thread. 0 or a
+ * negative errno. */
+int publish_note(const struct publish *p, const char *name, const char *text, size_t len);
 /* Whether a temporary of that name (without directories) is this publisher's: it may be about to be renamed.
  * One that an earlier start left behind is taken for ours once in 238,328 times, and then swept by the next.
  */

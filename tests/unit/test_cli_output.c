@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "cli/holdwords.h"
+#include "core/holdwords.h"
 #include "cli/jsonline.h"
 #include "cli/overview.h"
 #include "cli/table.h"

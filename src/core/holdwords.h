@@ -1,6 +1,6 @@
-/* holdwords - why nothing is sent, in words that say what to do about it. */
-#ifndef FLOWSPOOL_CLI_HOLDWORDS_H
-#define FLOWSPOOL_CLI_HOLDWORDS_H
+/* holdwords - why nothing is sent, in words that say what to do about it. Pure. */
+#ifndef FLOWSPOOL_CORE_HOLDWORDS_H
+#define FLOWSPOOL_CORE_HOLDWORDS_H
 
 #include "core/status.h"
 

@@ -1,4 +1,4 @@
-#include "cli/holdwords.h"
+#include "core/holdwords.h"
 
 #include <stdio.h>
 #include <string.h>
