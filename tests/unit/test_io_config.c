@@ -391,7 +391,7 @@ static void test_the_description_is_alphabetical_and_whole(void **state)
     (void)state;
     struct described d = {0};
     config_describe(on_line, &d);
-    assert_int_equal(d.lines, 32);
+    assert_int_equal(d.lines, 33);
 }
 
 int main(void)
