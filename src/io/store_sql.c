@@ -40,8 +40,8 @@ int connection_open(struct connection *c, const char *name, int flags, int cache
         connection_close(c);
         return rc;
     }
-    /* Before the first of them reads the file: after a crash, who only looks at it is the first to read the log,
-     * and keeps others out meanwhile; so does the last one that closes. */
+    /* Before the first of them reads the file: after a crash, who only looks at it is the first to read the
+     * log, and keeps others out meanwhile; so does the last one that closes. */
     sqlite3_busy_timeout(c->db, OPEN_BUSY_MS);
     char pragmas[320];
     snprintf(pragmas, sizeof pragmas,

@@ -10,11 +10,11 @@
 
 #include <cmocka.h>
 
-#include "core/holdwords.h"
 #include "cli/jsonline.h"
 #include "cli/overview.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
+#include "core/holdwords.h"
 
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
 
