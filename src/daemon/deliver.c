@@ -92,6 +92,8 @@ static void on_settled(void *arg, enum store_rc rc)
         e->reload = e->reload || l->superseded; /* its successor waits for this */
     }
     rerun_if_moved(l);
+    if (l->cancelled)
+        e->cancelling--;
     live_remove(&e->live, l);
     engine_wake(e);
 }

@@ -123,6 +123,7 @@ struct engine {
         bool later; /* due again once what is barred now may be loaded */
         int64_t later_after;
     } cancelled, asked;
+    size_t cancelling; /* cancelled jobs whose outcomes are on their way */
     int64_t late_asked,
         late_gone; /* of those asked for before this start: how many, and whose file is gone */
     bool late;     /* counting these */

@@ -207,6 +207,8 @@ static void fail_as_cancelled(struct live *l)
 {
     char message[600];
     cancelled_message(&l->row, message, sizeof message);
+    l->cancelled = true;
+    l->engine->cancelling++;
     deliver_begin_end(l);
     deliver_error(l, CODE_CANCELLED, message, false, "cancelled");
 }
@@ -232,15 +234,9 @@ static bool cancel_row(struct engine *e, struct job_row *row)
     return l != NULL;
 }
 
-static size_t room_for_cancelled(const struct engine *e)
-{
-    size_t busy = e->live.steps[STEP_PUBLISH] + e->live.steps[STEP_PARKED] + e->live.steps[STEP_SETTLE];
-    return busy < CANCEL_WINDOW ? CANCEL_WINDOW - busy : 0;
-}
-
 static void fail_cancelled(struct engine *e)
 {
-    size_t room = room_for_cancelled(e), count = 0;
+    size_t room = CANCEL_WINDOW - e->cancelling, count = 0;
     if (!e->cancelled.due || e->draining || room == 0)
         return; /* the end of one that is being written wakes the step */
     size_t max = room < BATCH ? room : BATCH;

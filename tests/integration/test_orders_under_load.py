@@ -280,6 +280,55 @@ def test_and_so_it_does_when_the_daemon_is_killed_in_between(spool, sandbox, dae
     assert n.daemon.stop() == 0
 
 
+@pytest.mark.parametrize("seed", [7])
+def test_the_folder_alone(spool, sandbox, daemon, seed):
+    """Who has no shell there: removing cancels, .hold holds, PAUSE stops."""
+    n = night(seed, spool, sandbox, daemon)
+    n.begin()
+    removed, held = set(), set()
+    steps = n.jobs[:]
+    n.random.shuffle(steps)
+    for i, job in enumerate(steps):
+        if i % 3 == 0:
+            (spool.path / job.name).unlink()
+            removed.add(job)
+        elif i % 3 == 1:
+            n.rename(job)
+            held.add(job)
+        if i % 8 == 0:
+            n.pause_file(None)
+        time.sleep(n.random.choice((0, 0.01, 0.03)))
+    with contextlib.suppress(FileNotFoundError):
+        (spool.path / "PAUSE").unlink()
+
+    def calm():
+        about = status(spool)["jobs"]
+        return about["waiting"] + about["later"] + about["in_flight"] == 0
+
+    wait_for(calm, "what may run to end")
+    states = {name: j["state"] for name, j in jobs(spool).items()}
+    before = {job: n.posts(job) for job in n.jobs}
+    for job in n.jobs:
+        allowed = {"done", "missing"} if job in removed else {"done", "held"} if job in held else {"done"}
+        assert states[job.name] in allowed, (job.name, states[job.name])
+        if states[job.name] == "done":
+            assert n.outcome(job) == "done"
+        else:
+            stem = job.name.removesuffix(".yaml")
+            assert spool.result(stem) is None and spool.error(stem) is None
+    for job in held:
+        n.rename(job)
+    wait_for(lambda: status(spool)["jobs"]["held"] == 0 and calm(), "the held ones to run")
+    for job in n.jobs:
+        if job in removed:
+            assert n.posts(job) == before[job], "nothing is sent for a file that is gone"
+        else:
+            assert n.outcome(job) == "done"
+    charged = [runs for _, _, runs in n.server.posts()]
+    assert max(charged) == 1, "nothing is bought twice"
+    assert n.daemon.stop() == 0
+
+
 def test_orders_that_are_answered_last_are_what_a_crash_leaves(spool, sandbox, daemon):
     """kill -9 between the answer and the next turn of the loop, many times over."""
     n = night(6, spool, sandbox, daemon)
