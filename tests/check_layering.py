@@ -36,7 +36,7 @@ OWN_HEADERS = {
     "io": r"(core|io)/.*",
     "daemon": r"(core|io|daemon)/.*",
     # The command looks at job files as the daemon does (check, explain), so it has the daemon's own scan.
-    "cli": r"core/.*|cli/.*|io/(store|control|config|log|clock|beneath|spool)\w*\.h|flowspool/flowspool\.h",
+    "cli": r"core/.*|cli/.*|io/(store|control|config|log|clock|beneath|publish_prune|spool)\w*\.h|flowspool/flowspool\.h",
     "sandbox": r"(core|sandbox)/.*",
     "lib": r"(core|lib|flowspool)/.*|io/(beneath|clock|control_client|filesystem)\.h",
     "include": r"flowspool/.*",

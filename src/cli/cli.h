@@ -36,8 +36,13 @@ int cli_explain(struct cli *c, int argc, char **argv);
 int cli_log(struct cli *c, int argc, char **argv);
 int cli_wait(struct cli *c, int argc, char **argv);
 int cli_retry(struct cli *c, int argc, char **argv);
+int cli_cancel(struct cli *c, int argc, char **argv);
+int cli_hold(struct cli *c, int argc, char **argv);
+int cli_release(struct cli *c, int argc, char **argv);
 int cli_pause(struct cli *c, int argc, char **argv);
 int cli_resume(struct cli *c, int argc, char **argv);
+int cli_drain(struct cli *c, int argc, char **argv);
+int cli_prune(struct cli *c, int argc, char **argv);
 
 /* ---- options ---- */
 

@@ -31,8 +31,13 @@ static const struct {
     {LOOK, "log", cli_log, "what happened to jobs, in the order of time"},
     {LOOK, "wait", cli_wait, "until jobs have ended"},
     {STEER, "retry", cli_retry, "runs failed jobs again"},
+    {STEER, "cancel", cli_cancel, "fails waiting jobs, so that they are not sent"},
+    {STEER, "hold", cli_hold, "sends these jobs not before release"},
+    {STEER, "release", cli_release, "lets held jobs go"},
     {STEER, "pause", cli_pause, "sends nothing new until resume"},
     {STEER, "resume", cli_resume, "sends again; asks again where sending was refused"},
+    {STEER, "drain", cli_drain, "pauses, and waits until nothing is in flight"},
+    {STEER, "prune", cli_prune, "removes superseded results"},
 };
 
 /* With its last lines it fits a terminal of 24. */
@@ -46,7 +51,7 @@ static void print_help(FILE *out)
     }
     fputs("      --spool DIR    the spool; else the one in -c FILE, else $FLOWSPOOL_SPOOL\n"
           "  -c, --config FILE  the daemon's configuration (spool, state_dir); --version\n"
-          "Exit: 0 done, 1 not all or a fault, 2 usage, 4 no answer of the daemon, 124 time-out.\n"
+          "Exit: 0 done, 1 not all or a fault, 2 usage, 4 daemon silent, 124 time-out.\n"
           "Example: flowspool --spool /var/spool/flowspool explain story.yaml\n",
           out);
 }

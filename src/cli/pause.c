@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cli/pause.h"
 #include "cli/switch.h"
 #include "io/clock.h"
 
@@ -14,7 +15,7 @@ static const char help[] = "usage: flowspool pause\n"
                            "Example: flowspool --spool /var/spool/flowspool pause\n";
 
 /* The value is when: status shows it. */
-static void change(struct store *s)
+void pause_in_state(struct store *s)
 {
     char since[24];
     char *before = store_get(s, "gate.paused");
@@ -32,7 +33,7 @@ int cli_pause(struct cli *c, int argc, char **argv)
         .order = ORDER_PAUSE,
         .done = "paused: nothing new is sent until flowspool resume",
         .done_later = "paused: the next flowspoold sends nothing until flowspool resume",
-        .change = change,
+        .change = pause_in_state,
     };
     return switch_run(c, argc, argv, &words);
 }

@@ -117,14 +117,12 @@ bool waiting_open_state(const struct config *cfg, struct store **out)
 static int look_at_all(struct waiting *w, size_t *told)
 {
     struct store *store = NULL;
-    struct looking l;
     if (!waiting_open_state(w->cfg, &store))
         return CLI_USAGE;
-    looking_begin(&l, w, store);
+    struct looking l = {.w = w, .store = store};
     for (size_t i = 0; i < w->count; i++)
         if (!w->targets[i].over)
             look_at(&l, &w->targets[i]);
-    looking_end(&l);
     *told = l.told;
     if (l.no_memory)
         cli_complain("out of memory");

@@ -20,18 +20,14 @@ static bool same_job(const struct awaited *a, const struct awaited *b)
     return strcmp(a->stem, b->stem) == 0 && strcmp(a->request_sha256, b->request_sha256) == 0;
 }
 
-/* Takes jobs; what is known of those that stay is kept. */
+/* Takes jobs; what was told of those that stay is not told again. */
 static void set_jobs(struct target *t, struct awaited *jobs, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         size_t k = 0;
         while (k < t->njobs && !same_job(&t->jobs[k], &jobs[i]))
             k++;
-        if (k == t->njobs)
-            continue;
-        jobs[i].told = t->jobs[k].told;
-        jobs[i].again_until_ms = t->jobs[k].again_until_ms;
-        jobs[i].again_finished_ms = t->jobs[k].again_finished_ms;
+        jobs[i].told = k < t->njobs && t->jobs[k].told;
     }
     for (size_t i = 0; i < t->njobs; i++)
         free(t->jobs[i].stem);

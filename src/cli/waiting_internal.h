@@ -14,9 +14,6 @@ struct awaited {
     char *stem;
     char request_sha256[DIGEST_HEX]; /* "": of a file that is refused */
     bool told;
-    /* A start takes retry's orders out of the state a moment before their jobs are back in the queue. */
-    int64_t again_until_ms; /* by clock_mono_ms(): until then an end that was known before is none */
-    int64_t again_finished_ms;
 };
 
 enum file_look { FILE_ABSENT, FILE_BROKEN, FILE_READ };
@@ -54,14 +51,10 @@ bool waiting_add(struct waiting *w, char *path, char *stem, bool outcome);
 struct looking {
     struct waiting *w;
     struct store *store; /* NULL: there is no state */
-    int64_t *again;      /* jobs that retry sends back to the queue when a daemon starts */
-    size_t nagain;
     size_t told;
     bool no_memory;
 };
-void looking_begin(struct looking *l, struct waiting *w, struct store *store);
 void look_at(struct looking *l, struct target *t);
-void looking_end(struct looking *l);
 
 /* waiting_file.c */
 /* False: the job is in no file yet. */

@@ -5,55 +5,9 @@
 
 #include "cli/cli.h"
 #include "cli/waiting_internal.h"
-#include "core/arena.h"
 #include "core/names.h"
-#include "core/order.h"
 #include "core/verdict.h"
 #include "flowspool/flowspool.h"
-#include "io/clock.h"
-
-/* A start that does not carry out an order has said so by then. */
-#define AGAIN_MS 10000
-
-/* ---- what retry leaves for the next start ---- */
-
-static bool note_again(struct looking *l, const struct order *o)
-{
-    int64_t *again = reallocarray(l->again, l->nagain + o->njobs, sizeof *again);
-    if (again == NULL)
-        return false;
-    memcpy(again + l->nagain, o->jobs, o->njobs * sizeof *again);
-    l->again = again;
-    l->nagain += o->njobs;
-    return true;
-}
-
-void looking_begin(struct looking *l, struct waiting *w, struct store *store)
-{
-    *l = (struct looking){.w = w, .store = store};
-    char *orders = store != NULL ? store_get(store, "retry.pending") : NULL, *rest = orders;
-    for (char *line = strsep(&rest, "\n"); line != NULL; line = strsep(&rest, "\n")) {
-        struct arena arena = {0};
-        struct order o;
-        if (line[0] != '\0' && order_parse(line, &arena, &o) == NULL && o.kind == ORDER_RETRY && o.njobs > 0)
-            l->no_memory = !note_again(l, &o) || l->no_memory;
-        arena_free(&arena);
-    }
-    free(orders);
-}
-
-void looking_end(struct looking *l)
-{
-    free(l->again);
-}
-
-static bool runs_again(const struct looking *l, int64_t job)
-{
-    for (size_t i = 0; i < l->nagain; i++)
-        if (l->again[i] == job)
-            return true;
-    return false;
-}
 
 /* ---- what is told ---- */
 
@@ -147,9 +101,12 @@ static const struct job_row *row_of(const struct known *k, const char *request)
     return NULL;
 }
 
-/* A failed job whose file was written or touched runs again, but for what may have been charged. */
+/* What retry was asked for has not ended, whatever it ended with before. A failed job whose file was written
+ * or touched runs again, but for what may have been charged. */
 static bool has_ended(const struct target *t, const struct known *k, const struct job_row *r)
 {
+    if ((r->blocked & JOB_ASKED_AGAIN) != 0)
+        return false;
     if (r->state == JOB_DONE)
         return true;
     if (r->state != JOB_FAILED)
@@ -157,20 +114,10 @@ static bool has_ended(const struct target *t, const struct known *k, const struc
     return t->file == FILE_ABSENT || k->same || (r->code != NULL && code_if_charged(r->code) != NULL);
 }
 
-static bool is_sent_back(const struct looking *l, struct awaited *job, const struct job_row *r)
-{
-    int64_t now = clock_mono_ms();
-    if (!runs_again(l, r->id))
-        return now < job->again_until_ms && r->finished_ms == job->again_finished_ms;
-    job->again_until_ms = now + AGAIN_MS;
-    job->again_finished_ms = r->finished_ms;
-    return true;
-}
-
 static void look_at_row(struct looking *l, struct target *t, const struct known *k, struct awaited *job,
                         const struct job_row *r)
 {
-    if (!has_ended(t, k, r) || is_sent_back(l, job, r))
+    if (!has_ended(t, k, r))
         return;
     tell(l, t, job,
          &(struct ended_job){.done = r->state == JOB_DONE,
@@ -183,7 +130,7 @@ static bool is_refused(struct looking *l, struct target *t, const struct known *
 {
     const struct job_row *r = row_of(k, "");
     bool conflict = k->same && k->file.state == FILE_CONFLICT;
-    if (!conflict && (r == NULL || !k->same || !has_ended(t, k, r) || runs_again(l, r->id)))
+    if (!conflict && (r == NULL || !k->same || !has_ended(t, k, r)))
         return false;
     struct awaited job = {.stem = conflict ? t->path : r->stem};
     const struct ended_job e = {

@@ -7,13 +7,21 @@
 #include "core/statusjson.h"
 
 static const char *const names[] = {
-    [ORDER_STATUS] = "status",
-    [ORDER_PAUSE] = "pause",
-    [ORDER_RESUME] = "resume",
-    [ORDER_RETRY] = "retry",
+    [ORDER_STATUS] = "status", [ORDER_PAUSE] = "pause", [ORDER_RESUME] = "resume",   [ORDER_RETRY] = "retry",
+    [ORDER_CANCEL] = "cancel", [ORDER_HOLD] = "hold",   [ORDER_RELEASE] = "release", [ORDER_PRUNE] = "prune",
 };
 
 static const char no_memory[] = "out of memory";
+
+const char *order_name(enum order_kind kind)
+{
+    return names[kind];
+}
+
+bool order_is_of_jobs(enum order_kind kind)
+{
+    return kind == ORDER_RETRY || kind == ORDER_CANCEL || kind == ORDER_HOLD || kind == ORDER_RELEASE;
+}
 
 /* ---- orders ---- */
 
@@ -27,7 +35,15 @@ static bool add_jobs(cJSON *root, const struct order *o)
             return false;
         }
     }
-    return list != NULL && statusjson_put_bool(root, "force", o->force);
+    return list != NULL && (o->kind != ORDER_RETRY || statusjson_put_bool(root, "force", o->force));
+}
+
+static bool add_arguments(cJSON *root, const struct order *o)
+{
+    if (order_is_of_jobs(o->kind))
+        return add_jobs(root, o);
+    return o->kind != ORDER_PRUNE || (statusjson_put_int(root, "before_ms", o->before_ms) &&
+                                      statusjson_put_bool(root, "dry_run", o->dry_run));
 }
 
 char *order_print(const struct order *o)
@@ -35,8 +51,7 @@ char *order_print(const struct order *o)
     if (o->njobs > ORDER_JOBS_MAX)
         return NULL;
     cJSON *root = cJSON_CreateObject();
-    bool ok = root != NULL && statusjson_put_text(root, "command", names[o->kind]) &&
-              (o->kind != ORDER_RETRY || add_jobs(root, o));
+    bool ok = root != NULL && statusjson_put_text(root, "command", names[o->kind]) && add_arguments(root, o);
     return statusjson_finish(root, ok);
 }
 
@@ -44,7 +59,7 @@ static const char *read_jobs(const cJSON *root, struct arena *a, struct order *o
 {
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(root, "jobs");
     if (!cJSON_IsArray(list) || list->child == NULL)
-        return "retry takes a list of jobs";
+        return "this order takes a list of jobs";
     int64_t *jobs = arena_alloc(a, ORDER_JOBS_MAX * sizeof *jobs);
     if (jobs == NULL)
         return no_memory;
@@ -62,6 +77,16 @@ static const char *read_jobs(const cJSON *root, struct arena *a, struct order *o
     return NULL;
 }
 
+/* What cannot be read must not mean "all". */
+static const char *read_prune(const cJSON *root, struct order *out)
+{
+    const cJSON *before = cJSON_GetObjectItemCaseSensitive(root, "before_ms");
+    out->dry_run = statusjson_bool(root, "dry_run");
+    if (before != NULL && (!statusjson_whole(before, &out->before_ms) || out->before_ms < 0))
+        return "before_ms is a time in milliseconds";
+    return NULL;
+}
+
 static const char *read_order(const cJSON *root, struct arena *a, struct order *out)
 {
     const cJSON *command = cJSON_GetObjectItemCaseSensitive(root, "command");
@@ -71,7 +96,9 @@ static const char *read_order(const cJSON *root, struct arena *a, struct order *
         if (strcmp(command->valuestring, names[i]) != 0)
             continue;
         out->kind = (enum order_kind)i;
-        return out->kind == ORDER_RETRY ? read_jobs(root, a, out) : NULL;
+        if (out->kind == ORDER_PRUNE)
+            return read_prune(root, out);
+        return order_is_of_jobs(out->kind) ? read_jobs(root, a, out) : NULL;
     }
     return "unknown command";
 }
@@ -99,10 +126,20 @@ static bool add_refusals(cJSON *root, const struct order_reply *r)
             return false;
         }
         if (!statusjson_put_int(one, "job", r->refused[i].job) ||
-            !statusjson_put_text(one, "why", r->refused[i].why))
+            !statusjson_put_text(one, "why", r->refused[i].why) ||
+            !statusjson_put_bool(one, "again", r->refused[i].again))
             return false;
     }
     return list != NULL;
+}
+
+static bool add_changes(cJSON *root, const struct order_reply *r)
+{
+    if (!statusjson_put_int(root, "changed", r->changed))
+        return false;
+    if (r->bytes >= 0)
+        return statusjson_put_int(root, "bytes", r->bytes) && statusjson_put_bool(root, "more", r->more);
+    return statusjson_put_int(root, "in_flight", r->in_flight) && add_refusals(root, r);
 }
 
 char *order_reply_print(const struct order_reply *r)
@@ -113,8 +150,8 @@ char *order_reply_print(const struct order_reply *r)
         ok = statusjson_put_text(root, "error", r->error);
     if (ok && r->status != NULL)
         ok = cJSON_AddRawToObject(root, "status", r->status) != NULL;
-    if (ok && r->ok && r->queued >= 0)
-        ok = statusjson_put_int(root, "queued", r->queued) && add_refusals(root, r);
+    if (ok && r->ok && r->has_changed)
+        ok = add_changes(root, r);
     return statusjson_finish(root, ok);
 }
 
@@ -134,6 +171,7 @@ static bool read_refusals(const cJSON *root, struct arena *a, struct order_reply
             return false; /* more than were ever asked for */
         struct order_refusal *one = &refused[out->nrefused++];
         one->job = statusjson_int(item, "job", 0);
+        one->again = statusjson_bool(item, "again");
         if (!statusjson_text(item, "why", a, "", &one->why))
             return false;
     }
@@ -162,7 +200,11 @@ bool order_reply_parse(const char *text, struct arena *a, struct order_reply *ou
         return false;
     *out = (struct order_reply){
         .ok = statusjson_bool(root, "ok"),
-        .queued = statusjson_int(root, "queued", -1),
+        .has_changed = statusjson_int(root, "changed", -1) >= 0,
+        .changed = statusjson_int(root, "changed", 0),
+        .in_flight = statusjson_int(root, "in_flight", 0),
+        .bytes = statusjson_int(root, "bytes", -1),
+        .more = statusjson_bool(root, "more"),
     };
     bool ours = cJSON_IsBool(cJSON_GetObjectItemCaseSensitive(root, "ok")) &&
                 statusjson_text(root, "error", a, out->ok ? NULL : "it does not say why", &out->error) &&

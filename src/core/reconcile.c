@@ -51,9 +51,9 @@ static enum reconcile_action action_for(const struct known_job *k, bool written)
 {
     switch (k->state) {
     case JOB_DONE:
-        return k->elsewhere ? RECONCILE_RERUN : RECONCILE_ALREADY;
+        return k->elsewhere || k->asked ? RECONCILE_RERUN : RECONCILE_ALREADY;
     case JOB_FAILED:
-        return written && !k->charged_failure ? RECONCILE_RERUN : RECONCILE_SETTLED;
+        return k->asked || (written && !k->charged_failure) ? RECONCILE_RERUN : RECONCILE_SETTLED;
     default:
         return RECONCILE_KEEP;
     }

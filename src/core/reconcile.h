@@ -21,13 +21,15 @@ struct known_job {
     bool superseded;      /* JOB_BLOCK_SUPERSEDED: kept for its result */
     bool attempted;       /* the body is fixed */
     bool elsewhere;       /* done by a sandbox at another endpoint: does not stop a run */
+    bool asked;           /* JOB_ASKED_AGAIN: runs again, whatever it ended with */
 };
 
 enum reconcile_action {
     RECONCILE_NEW,     /* insert */
     RECONCILE_KEEP,    /* same job; refresh priority, times, max_attempts (and body unless attempted) */
     RECONCILE_ALREADY, /* has a result: count as already done; restore if it was superseded */
-    RECONCILE_RERUN,   /* failed, and its file was written or touched: queue again, counters reset */
+    RECONCILE_RERUN, /* asked for, or failed and its file was written or touched: queue again, counters reset
+                      */
     RECONCILE_SETTLED, /* failed with ambiguous, or failed and not touched: leave */
 };
 struct reconcile_match {

@@ -58,6 +58,20 @@ static bool add_run(cJSON *root, const struct status_run *r)
            statusjson_put_int(o, "rate_limited", r->rate_limited);
 }
 
+static bool add_counts(cJSON *root, const struct status *s)
+{
+    const struct status_counts *c = &s->counts;
+    if (!s->has_counts)
+        return cJSON_AddNullToObject(root, "counts") != NULL;
+    cJSON *o = cJSON_AddObjectToObject(root, "counts");
+    return o != NULL && statusjson_put_int(o, "waiting", c->waiting) &&
+           statusjson_put_int(o, "later", c->later) && statusjson_put_int(o, "held", c->held) &&
+           statusjson_put_int(o, "missing", c->missing) && statusjson_put_int(o, "in_flight", c->in_flight) &&
+           statusjson_put_int(o, "done", c->done) && statusjson_put_int(o, "failed", c->failed) &&
+           statusjson_put_int(o, "refused", c->refused) &&
+           statusjson_put_known(o, "oldest_waiting_at_ms", c->oldest_waiting_at_ms);
+}
+
 char *status_print(const struct status *s)
 {
     cJSON *root = cJSON_CreateObject();
@@ -70,7 +84,7 @@ char *status_print(const struct status *s)
         statusjson_put_int(root, "max_concurrency", s->max_concurrency) &&
         statusjson_put_bool(root, "scanned", s->scanned) && statusjson_put_int(root, "ignored", s->ignored) &&
         statusjson_put_bool(root, "draining", s->draining) && add_holds(root, s) && add_rate(root, s) &&
-        add_run(root, &s->run);
+        add_run(root, &s->run) && add_counts(root, s);
     return statusjson_finish(root, ok);
 }
 
@@ -139,6 +153,23 @@ static void read_run(const cJSON *root, struct status_run *r)
     };
 }
 
+static void read_counts(const cJSON *root, struct status *out)
+{
+    const cJSON *o = cJSON_GetObjectItemCaseSensitive(root, "counts");
+    out->has_counts = cJSON_IsObject(o);
+    out->counts = (struct status_counts){
+        .waiting = statusjson_int(o, "waiting", 0),
+        .later = statusjson_int(o, "later", 0),
+        .held = statusjson_int(o, "held", 0),
+        .missing = statusjson_int(o, "missing", 0),
+        .in_flight = statusjson_int(o, "in_flight", 0),
+        .done = statusjson_int(o, "done", 0),
+        .failed = statusjson_int(o, "failed", 0),
+        .refused = statusjson_int(o, "refused", 0),
+        .oldest_waiting_at_ms = statusjson_int(o, "oldest_waiting_at_ms", -1),
+    };
+}
+
 bool status_parse(const char *text, struct arena *a, struct status *out)
 {
     cJSON *root = statusjson_parse(text);
@@ -154,6 +185,7 @@ bool status_parse(const char *text, struct arena *a, struct status *out)
         .draining = statusjson_bool(root, "draining"),
     };
     read_run(root, &out->run);
+    read_counts(root, out);
     bool ok = statusjson_text(root, "endpoint", a, "", &out->endpoint) &&
               statusjson_text(root, "key", a, "", &out->key) &&
               statusjson_text(root, "key_source", a, "", &out->key_source) && read_holds(root, a, out) &&

@@ -9,7 +9,9 @@
  *              "next_probe_ms":n,"probing":b,"refusals":n}],"holds_omitted":n,
  *    "rate":{"per_second":9.8,"cap":80,"cap_reason":"…","limit":10,"remaining":2,"last_429_ago_ms":n},
  *    "run":{"done":n,"failed":n,"refused":n,"already_done":n,"bought":n,"possibly_bought":n,"requests":n,
- *           "rate_limited":n}}
+ *           "rate_limited":n},
+ *    "counts":{"waiting":n,"later":n,"held":n,"missing":n,"in_flight":n,"done":n,"failed":n,"refused":n,
+ *              "oldest_waiting_at_ms":t}}          (null where they cannot be read)
  */
 #ifndef FLOWSPOOL_CORE_STATUS_H
 #define FLOWSPOOL_CORE_STATUS_H
@@ -58,6 +60,16 @@ struct status {
     struct status_run {       /* since the start */
         int64_t done, failed, refused, already_done, bought, possibly_bought, requests, rate_limited;
     } run;
+    bool has_counts;
+    struct status_counts { /* of the jobs in the state */
+        int64_t waiting, later,
+            held;             /* may be sent; for their time or another try; held, or being cancelled */
+        int64_t missing;      /* waiting, their file is gone */
+        int64_t in_flight;    /* sent, or the outcome not yet there */
+        int64_t done, failed; /* those that files name now */
+        int64_t refused;      /* files */
+        int64_t oldest_waiting_at_ms; /* Unix ms; -1: none waits */
+    } counts;
     const struct status_hold *holds;
     size_t nholds;
     int64_t holds_omitted;

@@ -363,7 +363,8 @@ static void ambiguous(struct live *l, const char *verdict)
     if (l->sent_unix_ms != 0)
         e->run.maybe++;
     const char *why = l->reply.error[0] != '\0' ? l->reply.error : "no usable answer";
-    if (retry_ambiguous_allowed(&e->retry, l->end.ambiguous)) {
+    bool cancelled = (l->row.blocked & JOB_BLOCK_CANCEL) != 0;
+    if (!cancelled && retry_ambiguous_allowed(&e->retry, l->end.ambiguous)) {
         log_line(LOG_WARN, l->row.path,
                  "sent, but no answer reached us (%s): it may have been charged; sent again later", why);
         deliver_requeue(l, backoff_due(l, l->end.ambiguous), verdict);

@@ -66,7 +66,7 @@ static void rerun_if_moved(const struct live *l)
     struct engine *e = l->engine;
     if (l->end.state == JOB_DONE && l->end.sandbox && !l->superseded &&
         strcmp(l->end.endpoint, e->endpoint) != 0)
-        intake_retry(e->intake, l->row.path, l->row.id, false);
+        intake_look_again(e->intake, l->row.path);
 }
 
 static void on_settled(void *arg, enum store_rc rc)
@@ -83,6 +83,7 @@ static void on_settled(void *arg, enum store_rc rc)
     if (l->end.state == JOB_WAITING) {
         if (l->end.due_ms == 0)
             e->reload = true;
+        joborders_back_in_queue(l);
     } else {
         engine_count_end(e);
         if (l->end.state == JOB_DONE)
@@ -92,6 +93,8 @@ static void on_settled(void *arg, enum store_rc rc)
         e->reload = e->reload || l->superseded; /* its successor waits for this */
     }
     rerun_if_moved(l);
+    if (l->cancelled)
+        e->cancelling--;
     live_remove(&e->live, l);
     engine_wake(e);
 }
@@ -157,6 +160,7 @@ static void unblock_directory(struct engine *e, const char *path)
         free(e->blocked[i].dir);
         e->blocked[i] = e->blocked[--e->nblocked];
         e->reload = true;
+        joborders_unblocked(e);
         log_line(LOG_WARN, path, "outcomes can be written again: its directory goes on");
         return;
     }

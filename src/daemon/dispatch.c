@@ -68,6 +68,7 @@ static void on_void(void *arg, enum store_rc rc)
     struct live *l = arg;
     struct engine *e = l->engine;
     (void)rc;
+    joborders_back_in_queue(l);
     live_remove(&e->live, l);
     e->reload = true;
     engine_wake(e);
@@ -97,11 +98,11 @@ static void withdraw(struct live *l)
     store_intent_void(e->store, l->row.id, l->row.sends, on_void, l);
 }
 
-/* A hold that began while this intent was on its way to the disk: only probes go. */
+/* A hold or an order that came while this intent was on its way to the disk; of holds only probes go. */
 static bool stopped_meanwhile(const struct live *l)
 {
     const struct engine *e = l->engine;
-    if (e->gates != 0 || l->superseded)
+    if (e->gates != 0 || l->superseded || (l->row.blocked & (JOB_BLOCK_HOLD | JOB_BLOCK_CANCEL)) != 0)
         return true;
     if (hold_active(&e->account) && !l->probe_account)
         return true;

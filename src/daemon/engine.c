@@ -182,6 +182,7 @@ static void on_bar_write(void *arg, enum store_rc rc)
         return;
     }
     live_unbar(&e->live);
+    joborders_unbarred(e);
     e->reload = e->schedule_stale = true;
     engine_wake(e);
 }
@@ -294,7 +295,8 @@ static int64_t stuck_since(struct engine *e, bool parked, int64_t now_ms)
 static void finish_once(struct engine *e, int64_t now_ms)
 {
     size_t stuck = live_stuck(&e->live);
-    if (e->recovering || e->promoting || writing(e, stuck) || !intake_idle(e->intake)) {
+    bool ordered = e->cancelled.due || e->cancelled.later || e->asked.due || e->asked.later;
+    if (e->recovering || e->promoting || ordered || writing(e, stuck) || !intake_idle(e->intake)) {
         e->patience_since_ms = 0;
         return;
     }
@@ -362,6 +364,7 @@ static int64_t next_wake(struct engine *e, int64_t admit_ms, int64_t now_ms, int
         at = earliest(at, now_ms + DISK_CHECK_MS);
     if (e->draining)
         at = earliest(at, e->drain_until_ms);
+    at = earliest(at, statusfile_next(e));
     if (e->opt.once) {
         int64_t since =
             earliest(oldest_hold_ms(e), e->patience_since_ms != 0 ? e->patience_since_ms : INT64_MAX);
@@ -382,6 +385,7 @@ static void step(struct engine *e)
     engine_check_key(e, now);
     refresh_schedule(e, unix_ms);
     fail_expired(e, unix_ms);
+    joborders_step(e);
     deliver_retry_parked(e, now);
     int64_t admit_ms = INT64_MAX;
     if (first_look(e, now)) {
@@ -397,6 +401,7 @@ static void step(struct engine *e)
     else if (e->opt.once)
         finish_once(e, now);
     report_progress(e, now);
+    statusfile_step(e, now);
     if (!e->stopped)
         alarm_set(e->alarm, next_wake(e, admit_ms, now, unix_ms));
 }

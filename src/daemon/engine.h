@@ -16,7 +16,9 @@
 
 #include "core/governor.h"
 #include "core/holds.h"
+#include "core/order.h"
 #include "core/retry.h"
+#include "core/status.h"
 #include "daemon/intake.h"
 #include "daemon/live.h"
 #include "daemon/state_dir.h"
@@ -63,8 +65,20 @@ struct totals { /* of this run */
 
 #define RATE_SLOTS 60
 
+/* STATUS.txt: see statusfile.c. Times are monotonic but for changed_unix_ms. */
+struct status_file {
+    int64_t looked_ms, written_ms, changed_unix_ms;
+    bool stale;  /* something happened since */
+    bool moving; /* requests are out */
+    bool there;  /* written by this start */
+    bool failed; /* the last time */
+    char digest[DIGEST_HEX];
+};
+
 /* http_endpoint_fault() refuses a longer one. */
 #define ENDPOINT_SIZE 2048
+
+struct waiting_reply;
 
 struct engine {
     struct engine_options opt;
@@ -105,6 +119,17 @@ struct engine {
     bool more_ready;      /* the store may hold ready jobs that are not in the window */
     bool promoting;       /* a store_promote is under way */
     int bar_writes;       /* how many more writes must be durable before this round of barred jobs ends */
+    struct order_pass {   /* over the rows in which an order left a bit */
+        bool due;         /* from the row behind `after` on */
+        int64_t after;
+        bool later; /* due again once what is barred now may be loaded */
+        int64_t later_after;
+    } cancelled, asked;
+    size_t cancelling; /* cancelled jobs whose outcomes are on their way */
+    int64_t late_asked,
+        late_gone; /* of those asked for before this start: how many, and whose file is gone */
+    bool late;     /* counting these */
+    struct waiting_reply *replies;                 /* to orders whose writes are on their way */
     int64_t next_due_unix_ms, next_expiry_unix_ms; /* as last read; 0: none */
     bool schedule_stale;                           /* the two above */
     int64_t disk_checked_ms;
@@ -128,6 +153,7 @@ struct engine {
     bool recovering; /* recovery.c still hands in rows */
     int64_t recover_after;
     int64_t progress_ms;
+    struct status_file status_file;
 };
 
 /* ---- engine.c ---- */
@@ -197,8 +223,25 @@ void recovery_step(struct engine *e);
 
 /* ---- operator.c ---- */
 char *operator_request(void *engine, const char *request); /* control_fn */
-/* What flowspool retry left in the state while no daemon ran. After intake_start(). */
-void operator_late_orders(struct engine *e);
+/* Keeps the reply to the request that is being answered back, until operator_reply_durable() is called with
+ * what this returns as its arg. NULL: no memory. */
+struct waiting_reply *operator_hold_reply(struct engine *e);
+void operator_reply_durable(void *waiting_reply, enum store_rc rc); /* store_done_fn */
+void operator_free_replies(struct engine *e);
+
+/* ---- joborders.c ---- */
+/* The order about jobs: the reply, malloc'd. */
+char *joborders_take(struct engine *e, const struct order *o);
+/* What orders before this start left to do. After intake_start(). */
+void joborders_start(struct engine *e);
+/* Fails what is being cancelled, has files read that are to run again: a bounded number. */
+void joborders_step(struct engine *e);
+/* The job, still in memory, waits again: its attempt ended without an outcome, or never began. */
+void joborders_back_in_queue(const struct live *l);
+/* Outcomes can be written again somewhere. */
+void joborders_unblocked(struct engine *e);
+/* What was barred may be loaded again. */
+void joborders_unbarred(struct engine *e);
 
 /* ---- report.c ---- */
 void report_start(const struct engine *e);
@@ -207,5 +250,17 @@ void report_status_line(struct engine *e);
 void report_last_line(struct engine *e);
 /* Status as JSON, malloc'd. */
 char *report_status_json(struct engine *e);
+struct hold_list {
+    struct status_hold items[STATUS_HOLDS_MAX];
+    size_t count;
+    int64_t omitted;
+};
+/* What it points to is the engine's, and the list's. */
+struct status report_status(const struct engine *e, struct hold_list *holds);
+
+/* ---- statusfile.c ---- */
+void statusfile_step(struct engine *e, int64_t now_ms);
+int64_t statusfile_next(const struct engine *e); /* when the next step is due for it (monotonic ms) */
+void statusfile_end(struct engine *e);           /* the daemon stops */
 
 #endif

@@ -292,25 +292,33 @@ void intake_rescan(struct intake *in)
         begin_scan(in);
 }
 
-int intake_retry(struct intake *in, const char *path, int64_t job, bool force)
+int intake_look_again(struct intake *in, const char *path)
 {
     char found[4096];
     struct spool_stat st;
     if (in->stopped)
         return -ESHUTDOWN;
-    if (pathmap_find(&in->writing, path) != NULL)
-        return -EBUSY;
+    struct path_entry *busy = pathmap_find(&in->writing, path);
+    if (busy != NULL) {
+        busy->again = busy->force = true;
+        return 0;
+    }
     if (!intake_find_file(in, path, found, sizeof found, &st))
         return -ENOENT;
+    if (in->waiting.count >= INTAKE_CANDIDATES_MAX && pathmap_find(&in->waiting, path) == NULL)
+        return -EAGAIN;
     struct path_entry *w = pathmap_add(&in->waiting, path);
     if (w == NULL)
         return -ENOMEM;
     w->force = true;
-    w->force_result = w->force_result || force;
-    w->retry_job = job;
     w->due_ms = 0;
     intake_wake_at(in, 0);
     return 0;
+}
+
+bool intake_is_reading(const struct intake *in, const char *path)
+{
+    return pathmap_find(&in->writing, path) != NULL;
 }
 
 bool intake_idle(const struct intake *in)

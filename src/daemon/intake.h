@@ -74,10 +74,12 @@ void intake_start(struct intake *in);
 void intake_reconfigured(struct intake *in);
 /* Scan now (SIGHUP, resume). */
 void intake_rescan(struct intake *in);
-/* flowspool retry, and jobs done by a sandbox at another endpoint: read the file again and run the job again.
- * force: also one that has a result; a job that failed as ambiguous counts as told. 0, -ENOENT (file gone),
- * -EBUSY (in flight). */
-int intake_retry(struct intake *in, const char *path, int64_t job, bool force);
+/* Reads the file again although nothing about it seems changed: for jobs that flowspool retry asked for
+ * (JOB_ASKED_AGAIN), and those done by a sandbox at another endpoint. 0; -ENOENT: it is gone (once it is
+ * back, jobs that were asked for are thought of); -EAGAIN: as many as may be are waiting to be read. */
+int intake_look_again(struct intake *in, const char *path);
+/* What the file says is on its way to the store: what its jobs become is not known yet. */
+bool intake_is_reading(const struct intake *in, const char *path);
 /* The first scan is finished, nothing is waiting to settle, young unparsable files included, no write of ours
  * is out. */
 bool intake_idle(const struct intake *in);

@@ -24,7 +24,7 @@ struct intake {
 
     struct pathmap waiting; /* not complete yet, or to be looked at again */
     struct pathmap writing; /* their take is on its way to the store */
-    struct pathmap marking; /* so is that they are missing, or back */
+    struct pathmap marking; /* so is that they are missing, back, held or not */
 
     struct spool_scan *scan;
     int64_t scan_began_mono_ms, scan_began_unix_ms;
@@ -69,9 +69,7 @@ struct look {
     size_t len;
     struct spool_stat st;
     int64_t seen_ms;
-    bool written; /* signature differs from the row's */
-    bool force_result;
-    int64_t retry_job;
+    bool written;               /* signature differs from the row's */
     struct file_row *row;       /* id 0: unknown path */
     const struct jobfile *jobs; /* NULL: it does not parse */
     const struct fault *fault;
@@ -91,6 +89,8 @@ bool intake_publish_refusal(struct intake *in, const struct look *k, const char 
 /* ---- intake_missing.c ---- */
 void intake_gone(struct intake *in, const char *job_path);
 void intake_back(struct intake *in, const struct file_row *row);
+/* Its name ends in .hold now, or no longer. */
+void intake_mark_held(struct intake *in, const struct file_row *row, bool held, const struct file_sig *sig);
 /* Another file wants the outcome name of this one, which is gone: then it is forgotten at once. False: it is
  * still there, or on its way. */
 bool intake_let_go(struct intake *in, const char *job_path);

@@ -218,14 +218,6 @@ static void read_and_take(struct intake *in, const char *path, struct look *k, b
 
 /* ---- the look ---- */
 
-/* Not before: what is not committed would not be found, and nobody would look again. */
-static void on_hold_written(void *arg, enum store_rc rc)
-{
-    struct intake *in = arg;
-    (void)rc;
-    in->o.host.changed(in->o.host.arg);
-}
-
 /* Nothing about it has changed since it was taken. */
 static void unchanged_file(struct intake *in, const char *path, const struct file_row *row, bool held,
                            const struct spool_stat *st)
@@ -239,13 +231,19 @@ static void unchanged_file(struct intake *in, const char *path, const struct fil
     if (row->held == held)
         return;
     const struct file_sig sig = {st->dev, st->ino, st->size, st->mtime_ns, st->btime_ns};
-    store_file_held(in->o.store, row->id, held, &sig, on_hold_written, in);
-    log_line(LOG_INFO, row->path, held ? "held" : "no longer held");
+    intake_mark_held(in, row, held, &sig);
+}
+
+/* It was gone when flowspool retry wanted it read. */
+static bool was_asked_for(struct intake *in, int64_t file_id)
+{
     size_t count = 0;
-    struct job_row *jobs = store_file_jobs(in->o.store, row->id, &count);
-    for (size_t i = 0; held && i < count; i++)
-        in->o.host.drop(in->o.host.arg, jobs[i].id);
+    bool asked = false;
+    struct job_row *jobs = store_file_jobs(in->o.store, file_id, &count);
+    for (size_t i = 0; i < count; i++)
+        asked = asked || (jobs[i].blocked & (JOB_ASKED_AGAIN | JOB_BLOCK_SUPERSEDED)) == JOB_ASKED_AGAIN;
     job_rows_free(jobs, count);
+    return asked;
 }
 
 static void look_at_row(struct intake *in, const char *path, const char *job_path,
@@ -253,9 +251,10 @@ static void look_at_row(struct intake *in, const char *path, const char *job_pat
 {
     struct path_entry *w = pathmap_find(&in->waiting, path);
     struct path_entry *wj = pathmap_find(&in->waiting, job_path);
-    bool force = (w != NULL && w->force) || (wj != NULL && wj->force);
     struct file_row row = {0};
     bool known = store_file_by_path(in->o.store, job_path, &row);
+    bool force = (w != NULL && w->force) || (wj != NULL && wj->force) ||
+                 (row.missing_ms != 0 && was_asked_for(in, row.id));
     struct look k = {
         .job_path = job_path,
         .held = strcmp(path, job_path) != 0,
@@ -264,16 +263,12 @@ static void look_at_row(struct intake *in, const char *path, const char *job_pat
         .written = !known || !same_signature(&row.sig, st),
         .row = &row,
     };
-    if (wj != NULL) {
-        k.force_result = wj->force_result;
-        k.retry_job = wj->retry_job;
-    }
     if (known)
         intake_mark_seen(in, row.id);
     bool conflict = known && row.state == FILE_CONFLICT && row.missing_ms == 0;
     if (known && !k.written && !force && !conflict)
         unchanged_file(in, path, &row, k.held, st);
-    else if (force || (conflict && !k.written) || settled(in, path, st, arrived))
+    else if (((force || conflict) && !k.written) || settled(in, path, st, arrived))
         read_and_take(in, path, &k, arrived);
     file_row_free(&row);
 }

@@ -50,15 +50,16 @@ static void count_vanished(struct intake *in, int64_t jobs)
     intake_wake_at(in, now + VANISH_CALM_MS);
 }
 
-struct missing_write {
+/* That a file is gone, back, held or no longer held, on its way to the store. */
+struct mark_write {
     struct intake *in;
     struct path_entry *entry;
     char *path;
 };
 
-static void on_missing_written(void *arg, enum store_rc rc)
+static void on_marked(void *arg, enum store_rc rc)
 {
-    struct missing_write *m = arg;
+    struct mark_write *m = arg;
     struct intake *in = m->in;
     bool again = m->entry->again, arrived = m->entry->arrived;
     (void)rc;
@@ -71,22 +72,49 @@ static void on_missing_written(void *arg, enum store_rc rc)
     free(m);
 }
 
-/* Until it is durable the store still says the opposite: what looks meanwhile would count the file twice. */
-static bool write_missing(struct intake *in, const struct file_row *row, int64_t missing_ms)
+/* Until it is durable the store still says the opposite: what looks meanwhile would count the file twice.
+ * NULL: no memory. */
+static struct mark_write *begin_mark(struct intake *in, const struct file_row *row)
 {
-    struct missing_write *m = calloc(1, sizeof *m);
+    struct mark_write *m = calloc(1, sizeof *m);
     if (m == NULL)
-        return false;
+        return NULL;
     m->in = in;
     m->path = strdup(row->path);
     m->entry = m->path != NULL ? pathmap_add(&in->marking, row->path) : NULL;
     if (m->entry == NULL) {
         free(m->path);
         free(m);
-        return false;
+        return NULL;
     }
-    store_files_missing(in->o.store, &row->id, 1, missing_ms, on_missing_written, m);
-    return true;
+    return m;
+}
+
+static bool write_missing(struct intake *in, const struct file_row *row, int64_t missing_ms)
+{
+    struct mark_write *m = begin_mark(in, row);
+    if (m != NULL)
+        store_files_missing(in->o.store, &row->id, 1, missing_ms, on_marked, m);
+    return m != NULL;
+}
+
+void intake_mark_held(struct intake *in, const struct file_row *row, bool held, const struct file_sig *sig)
+{
+    struct path_entry *busy = pathmap_find(&in->marking, row->path);
+    if (busy != NULL) {
+        busy->again = true;
+        return;
+    }
+    struct mark_write *m = begin_mark(in, row);
+    if (m == NULL)
+        return; /* no memory: the next scan finds it */
+    store_file_held(in->o.store, row->id, held, sig, on_marked, m);
+    log_line(LOG_INFO, row->path, held ? "held" : "no longer held");
+    size_t count = 0;
+    struct job_row *jobs = store_file_jobs(in->o.store, row->id, &count);
+    for (size_t i = 0; held && i < count; i++)
+        in->o.host.drop(in->o.host.arg, jobs[i].id);
+    job_rows_free(jobs, count);
 }
 
 static void mark_missing(struct intake *in, const struct file_row *row)

@@ -56,9 +56,11 @@ static void plan_free(struct take_plan *p)
 static void finish(struct take_done *d)
 {
     struct intake *in = d->in;
-    bool again = d->entry->again;
+    bool again = d->entry->again, force = d->entry->force;
     bool arrived = d->entry->arrived;
     pathmap_remove(&in->writing, d->entry);
+    if (force)
+        intake_look_again(in, d->path);
     if (again && !in->stopped)
         intake_look(in, d->path, arrived, clock_unix_ms());
     intake_resume_scan(in);
@@ -206,6 +208,13 @@ static void give_way(struct intake *in, const struct file_row *row)
     store_files_forget(in->o.store, &row->id, 1, NULL, NULL);
 }
 
+/* Only flowspool retry sends it again. */
+static bool may_have_been_charged(const struct job_row *r)
+{
+    bool cancelled = r->code != NULL && strcmp(r->code, CODE_CANCELLED) == 0;
+    return code_if_charged(r->code) != NULL || (cancelled && r->ambiguous > 0);
+}
+
 static bool is_elsewhere(const struct intake *in, const struct job_row *r)
 {
     return r->state == JOB_DONE && r->sandbox && r->endpoint != NULL &&
@@ -213,8 +222,7 @@ static bool is_elsewhere(const struct intake *in, const struct job_row *r)
 }
 
 /* false: an outcome is being written right now; look again in a moment. */
-static bool describe_known(struct intake *in, const struct look *k, const struct take_plan *p,
-                           struct known_job *known)
+static bool describe_known(struct intake *in, const struct take_plan *p, struct known_job *known)
 {
     for (size_t i = 0; i < p->nknown; i++) {
         const struct job_row *r = &p->known[i];
@@ -224,10 +232,11 @@ static bool describe_known(struct intake *in, const struct look *k, const struct
         known[i] = (struct known_job){
             .id = r->id,
             .state = phase == LIVE_IN_FLIGHT ? JOB_SENT : r->state,
-            .charged_failure = code_if_charged(r->code) != NULL && k->retry_job != r->id,
+            .charged_failure = may_have_been_charged(r),
             .superseded = (r->blocked & JOB_BLOCK_SUPERSEDED) != 0,
             .attempted = r->sends > 0,
-            .elsewhere = is_elsewhere(in, r) || (k->force_result && k->retry_job == r->id),
+            .elsewhere = is_elsewhere(in, r),
+            .asked = (r->blocked & (JOB_ASKED_AGAIN | JOB_BLOCK_SUPERSEDED)) == JOB_ASKED_AGAIN,
         };
         memcpy(known[i].request_sha256, r->request_sha256, sizeof known[i].request_sha256);
     }
@@ -311,7 +320,7 @@ static void fill_job(struct intake *in, const struct look *k, struct take_plan *
     case RECONCILE_SETTLED:
         t->what = TAKE_RESTORE;
         p->failed = !intake_move_outcome(in, k, row, t) || p->failed;
-        if (k->written && code_if_charged(row->code) != NULL)
+        if (k->written && may_have_been_charged(row))
             log_line(LOG_WARN, k->job_path, "it may have been charged: only flowspool retry sends it again");
         return;
     case RECONCILE_RERUN:
@@ -423,9 +432,9 @@ static bool plan_jobs(struct intake *in, const struct look *k, struct take_plan 
     struct reconcile_match *matches = calloc(p->njobs, sizeof *matches);
     enum reconcile_leftover *left = calloc(p->nknown + 1, sizeof *left);
     bool ok = known != NULL && matches != NULL && left != NULL;
-    *busy = ok && !describe_known(in, k, p, known);
+    *busy = ok && !describe_known(in, p, known);
     if (ok && !*busy && k->jobs != NULL) {
-        bool written = (k->written && p->renamed_from.id == 0) || k->retry_job != 0;
+        bool written = k->written && p->renamed_from.id == 0;
         ok = reconcile(k->jobs, known, p->nknown, written, matches, left);
         for (size_t i = 0; ok && i < p->njobs; i++)
             fill_job(in, k, p, i, &matches[i]);

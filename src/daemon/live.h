@@ -36,6 +36,7 @@ struct live {
     uint64_t seq;    /* the governor's number, from STEP_FLIGHT on */
     bool governed;   /* holds a slot of the governor */
     bool superseded; /* its file holds another identity now: the outcome goes to superseded/ */
+    bool cancelled;  /* its outcome is what flowspool cancel asked for */
     bool probe_account, probe_endpoint, probe_workflow;
     int64_t sent_unix_ms;
     char *endpoint; /* where it was sent; a reload may have changed the engine's since. NULL: not sent */

@@ -17,8 +17,6 @@ struct path_entry {
     bool arrived;           /* renamed or linked in: complete by itself */
     bool again;             /* a hint came while its look was on its way */
     bool force;             /* look even when nothing seems changed */
-    bool force_result;      /* flowspool retry --force: run again although it has a result */
-    int64_t retry_job;      /* flowspool retry: this job runs again, 0: none */
     struct path_entry *prev, *next;
 };
 

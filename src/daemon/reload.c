@@ -36,7 +36,7 @@ void engine_reopen_foreign_sandbox_jobs(struct engine *e)
     size_t count = 0;
     struct job_row *rows = store_load_foreign_sandbox(e->store, e->endpoint, SIZE_MAX, &count);
     for (size_t i = 0; i < count; i++)
-        intake_retry(e->intake, rows[i].path, rows[i].id, false);
+        intake_look_again(e->intake, rows[i].path);
     if (count > 0)
         log_line(LOG_INFO, NULL, "%zu results came from a sandbox at another endpoint: their jobs run again",
                  count);

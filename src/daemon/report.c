@@ -88,12 +88,6 @@ void report_last_line(struct engine *e)
 
 /* ---- status for programs ---- */
 
-struct hold_list {
-    struct status_hold items[STATUS_HOLDS_MAX];
-    size_t count;
-    int64_t omitted;
-};
-
 static void add(struct hold_list *l, const struct status_hold *h)
 {
     if (l->count == STATUS_HOLDS_MAX)
@@ -200,13 +194,39 @@ static struct status_run run_totals(const struct totals *t)
     };
 }
 
-char *report_status_json(struct engine *e)
+static void fill_counts(const struct engine *e, struct status *s)
+{
+    struct store_counts c = {0};
+    s->has_counts = store_counts(e->store, &c);
+    s->counts = (struct status_counts){
+        .waiting = c.waiting,
+        .later = c.deferred,
+        .held = c.held,
+        .missing = c.missing,
+        .in_flight = c.in_flight + c.replied,
+        .done = c.done,
+        .failed = c.failed,
+        .refused = c.refused,
+        .oldest_waiting_at_ms = c.oldest_waiting_ms > 0 ? c.oldest_waiting_ms : -1,
+    };
+}
+
+static void fill_rate(const struct engine *e, int64_t now_ms, struct status *s)
 {
     const struct governor *g = &e->governor;
+    s->per_second = engine_rate_per_second(e, now_ms);
+    s->cap = governor_cap(g);
+    s->cap_reason = governor_reason(g);
+    s->limit = g->has_reading ? g->limit : -1;
+    s->remaining = g->has_reading ? g->remaining : -1;
+    s->last_429_ago_ms = g->last_429_ms >= 0 ? now_ms - g->last_429_ms : -1;
+}
+
+struct status report_status(const struct engine *e, struct hold_list *holds)
+{
     int64_t now = clock_mono_ms();
-    struct hold_list holds;
-    list_holds(e, now, &holds);
-    const struct status s = {
+    list_holds(e, now, holds);
+    struct status s = {
         .pid = getpid(),
         .uptime_ms = now - e->started_ms,
         .endpoint = e->endpoint,
@@ -217,16 +237,19 @@ char *report_status_json(struct engine *e)
         .scanned = intake_scanned(e->intake),
         .ignored = (int64_t)intake_ignored(e->intake),
         .draining = e->draining,
-        .per_second = engine_rate_per_second(e, now),
-        .cap = governor_cap(g),
-        .cap_reason = governor_reason(g),
-        .limit = g->has_reading ? g->limit : -1,
-        .remaining = g->has_reading ? g->remaining : -1,
-        .last_429_ago_ms = g->last_429_ms >= 0 ? now - g->last_429_ms : -1,
         .run = run_totals(&e->run),
-        .holds = holds.items,
-        .nholds = holds.count,
-        .holds_omitted = holds.omitted,
+        .holds = holds->items,
+        .nholds = holds->count,
+        .holds_omitted = holds->omitted,
     };
+    fill_rate(e, now, &s);
+    fill_counts(e, &s);
+    return s;
+}
+
+char *report_status_json(struct engine *e)
+{
+    struct hold_list holds;
+    const struct status s = report_status(e, &holds);
     return status_print(&s);
 }

@@ -355,7 +355,7 @@ int engine_open(struct engine *e, uv_loop_t *loop, const struct engine_options *
     recovery_begin(e);
     engine_reopen_foreign_sandbox_jobs(e);
     intake_start(e->intake);
-    operator_late_orders(e);
+    joborders_start(e);
     engine_wake(e);
     return -1;
 }
@@ -378,6 +378,7 @@ static void free_memory(struct engine *e)
     while (live_bar_round(&e->live));
     for (size_t i = 0; i < e->nblocked; i++)
         free(e->blocked[i].dir);
+    operator_free_replies(e);
     workflow_holds_free(&e->workflows);
     config_free(&e->cfg);
     api_key_free(&e->key);
@@ -388,6 +389,8 @@ static void free_memory(struct engine *e)
 int engine_close(struct engine *e)
 {
     int status = e->exit_status;
+    if (e->prepare.data != NULL)
+        statusfile_end(e);
     e->stopped = e->abandoned = true;
     if (e->control != NULL)
         control_close(e->control);

@@ -23,6 +23,12 @@ int64_t clock_unix_ms(void)
     return read_ms(CLOCK_REALTIME);
 }
 
+void clock_sleep_ms(int64_t ms)
+{
+    const struct timespec t = {ms / 1000, ms % 1000 * 1000000};
+    nanosleep(&t, NULL);
+}
+
 uint64_t clock_random(void)
 {
     uint64_t bits = 0;

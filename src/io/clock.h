@@ -12,5 +12,6 @@
 int64_t clock_mono_ms(void);
 int64_t clock_unix_ms(void);
 uint64_t clock_random(void);
+void clock_sleep_ms(int64_t ms); /* for commands that ask again; a signal may end it early */
 
 #endif

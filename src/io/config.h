@@ -19,7 +19,7 @@ struct config {
     int max_concurrency;
     int64_t request_timeout_ms, connect_timeout_ms, settle_ms, rescan_ms;
     bool settle_given; /* else network file systems get at least 10 s */
-    bool recursive;
+    bool recursive, status_file;
     int64_t max_job_size, max_response_size, max_response_memory;
     int64_t max_jobs;
     enum inputs_as inputs_as;

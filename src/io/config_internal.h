@@ -10,7 +10,7 @@
 
 #include "io/config.h"
 
-#define CONFIG_KEYS 32
+#define CONFIG_KEYS 33
 
 enum key_kind {
     KEY_TEXT,

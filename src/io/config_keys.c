@@ -71,6 +71,8 @@ const struct key config_keys[] = {
     {"spool", KEY_TEXT, AT(spool), "", 0, 0, "", "directory to watch (required)"},
     {"state_dir", KEY_TEXT, AT(state_dir), "", 0, 0, "", "state, lock, socket; default SPOOL/.flowspool"},
     {"state_group", KEY_TEXT, AT(state_group), "", 0, 0, "", "group whose members may use flowspool(1)"},
+    {"status_file", KEY_BOOL, AT(status_file), "false", 0, 0, "true or false",
+     "keep SPOOL/STATUS.txt, the status for who has no shell there"},
 };
 _Static_assert(sizeof config_keys / sizeof config_keys[0] == CONFIG_KEYS, "CONFIG_KEYS counts the table");
 

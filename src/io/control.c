@@ -28,7 +28,7 @@ struct client {
     int fd, open_handles;
     char *in, *out;
     size_t in_len, out_len, out_sent;
-    uint64_t held; /* its reply is kept back: in which order; 0: it is not */
+    uint64_t held; /* the ticket of its reply, which is kept back; 0: none is */
     struct client *prev, *next;
 };
 
@@ -41,8 +41,8 @@ struct control {
     void *arg;
     struct client *clients;
     size_t nclients;
-    bool hold; /* the reply of the request that is being answered */
-    uint64_t held;
+    uint64_t hold; /* the ticket of the request that is being answered, when its reply is to be kept back */
+    uint64_t tickets;
 };
 
 /* ---- one client ---- */
@@ -115,10 +115,11 @@ static bool set_reply(struct client *c, const char *text)
 static bool keep_back(struct client *c)
 {
     struct control *s = c->control;
-    if (!s->hold)
+    if (s->hold == 0)
         return false;
-    s->hold = false;
-    c->held = ++s->held;
+    c->held = s->hold;
+    s->hold = 0;
+    uv_timer_stop(&c->idle); /* it waits for us */
     uv_poll_stop(&c->poll);
     return true;
 }
@@ -139,7 +140,7 @@ static void answer_lines(struct client *c)
         bool set = set_reply(c, reply != NULL ? reply : "{\"ok\":false,\"error\":\"out of memory\"}");
         free(reply);
         if (!set) {
-            c->control->hold = false;
+            c->control->hold = 0;
             drop(c);
             return;
         }
@@ -150,22 +151,39 @@ static void answer_lines(struct client *c)
         drop(c); /* no request is that long */
 }
 
-void control_hold_reply(struct control *s)
+uint64_t control_hold_reply(struct control *s)
 {
-    s->hold = true;
+    s->hold = ++s->tickets;
+    return s->hold;
 }
 
-void control_release_reply(struct control *s)
+void control_unhold_reply(struct control *s)
 {
-    struct client *oldest = NULL;
-    for (struct client *c = s->clients; c != NULL; c = c->next)
-        if (c->held != 0 && (oldest == NULL || c->held < oldest->held))
-            oldest = c;
-    if (oldest == NULL)
+    s->hold = 0;
+}
+
+static bool replace_reply(struct client *c, const char *text)
+{
+    free(c->out);
+    c->out = NULL;
+    return set_reply(c, text);
+}
+
+void control_release_reply(struct control *s, uint64_t ticket, const char *text)
+{
+    struct client *c = s->clients;
+    while (c != NULL && c->held != ticket)
+        c = c->next;
+    if (c == NULL)
         return; /* it left */
-    oldest->held = 0;
-    if (send_some(oldest))
-        answer_lines(oldest);
+    c->held = 0;
+    if (text != NULL && !replace_reply(c, text)) {
+        drop(c);
+        return;
+    }
+    uv_timer_again(&c->idle);
+    if (send_some(c))
+        answer_lines(c);
 }
 
 static void receive(struct client *c)

@@ -18,9 +18,10 @@ typedef char *(*control_fn)(void *arg, const char *request);
 int control_open(struct control **out, uv_loop_t *loop, const char *state_dir,
                  gid_t group /* (gid_t)-1: none */, control_fn fn, void *arg);
 void control_close(struct control *s);
-/* Only inside fn: its reply is kept back, until what it says is durable. Each is let go by one call of the
- * second, the oldest first. */
-void control_hold_reply(struct control *s);
-void control_release_reply(struct control *s);
+/* Only inside fn: its reply is kept back, until what it says is durable. The ticket, which is never 0, is for
+ * the second, which lets it go: as it is, or as this text. A client that left meanwhile is no error. */
+uint64_t control_hold_reply(struct control *s);
+void control_unhold_reply(struct control *s); /* only inside fn: not after all */
+void control_release_reply(struct control *s, uint64_t ticket, const char *text);
 
 #endif

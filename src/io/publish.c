@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include "core/names.h"
 #include "io/beneath.h"
 #include "io/publish_internal.h"
+#include "io/publish_prune.h"
 
 struct op_list {
     struct op *first, **end;
@@ -128,16 +130,28 @@ static bool is_stem(const char *stem)
 
 /* ---- the thread ---- */
 
-/* Cuts a batch off the queue: as many as fit that have no name in common. */
+/* Cuts a batch off the queue: as many as fit that have no name in common. A pruning goes alone. */
 static struct op *take_batch(struct publish *p)
 {
     struct op *first = p->queue.first, *last = first;
-    for (size_t n = 1; last->next && n < BATCH_MAX; n++, last = last->next)
+    for (size_t n = 1; !first->prune && last->next && !last->next->prune && n < BATCH_MAX;
+         n++, last = last->next)
         for (const struct op *op = first; op != last->next; op = op->next)
             if (have_name_in_common(op, last->next))
                 goto cut;
 cut:
     return list_cut(&p->queue, last);
+}
+
+static void prune(const struct publish *p, struct op *op)
+{
+    struct publish_result *r = &op->result;
+    int err = publish_prune_dir(p->superseded_dir, op->before_ms, op->dry_run, &r->pruned);
+    if (err == 0)
+        return;
+    r->rc = PUBLISH_TRY_LATER;
+    r->err = -err;
+    snprintf(r->detail, sizeof r->detail, "%s: %s", p->superseded_dir, strerror(-err));
 }
 
 static void run(void *arg)
@@ -152,7 +166,10 @@ static void run(void *arg)
             break;
         struct op *ops = take_batch(p);
         uv_mutex_unlock(&p->lock);
-        batch_run(&p->batch, ops);
+        if (ops->prune)
+            prune(p, ops);
+        else
+            batch_run(&p->batch, ops);
         uv_mutex_lock(&p->lock);
         list_append(&p->finished, ops);
         uv_async_send(&p->wake);
@@ -253,6 +270,17 @@ int publish_renamed(struct publish *p, const char *from_stem, const char *from_s
     return submit(p, op);
 }
 
+int publish_prune(struct publish *p, int64_t before_ms, bool dry_run, publish_fn done, void *arg)
+{
+    struct op *op = op_new(done, arg);
+    if (!op)
+        return -ENOMEM;
+    op->prune = true;
+    op->before_ms = before_ms;
+    op->dry_run = dry_run;
+    return submit(p, op);
+}
+
 size_t publish_queued(const struct publish *p)
 {
     return p->queued;
@@ -338,6 +366,11 @@ int publish_open(struct publish **out, uv_loop_t *loop, int spool_fd, const char
     }
     *out = p;
     return 0;
+}
+
+int publish_note(const struct publish *p, const char *name, const char *text, size_t len)
+{
+    return note_write(p->batch.spool_fd, p->batch.tag, name, text, len);
 }
 
 bool publish_wrote(const struct publish *p, const char *name)

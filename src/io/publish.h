@@ -42,11 +42,16 @@ struct publish_task {
      * under the name with ".body" after it. */
     const char *superseded_name;
 };
+struct publish_pruned {
+    int64_t files, bytes;
+    bool more; /* it was enough for one call */
+};
 struct publish_result {
     enum publish_rc rc;
     int err; /* errno when not OK */
     char detail[160];
-    char moved[320]; /* name in superseded_dir of a result that had to make room; "" none */
+    char moved[320];              /* name in superseded_dir of a result that had to make room; "" none */
+    struct publish_pruned pruned; /* publish_prune() */
 };
 typedef void (*publish_fn)(void *arg, const struct publish_result *r);
 
@@ -64,6 +69,15 @@ int publish_outcome(struct publish *p, const struct publish_task *t, publish_fn 
 int publish_renamed(struct publish *p, const char *from_stem, const char *from_superseded,
                     const char *to_stem, const char *job, size_t document, const char *request_sha256,
                     publish_fn done, void *arg) __attribute__((warn_unused_result));
+/* Removes what lies in superseded_dir and was written before that time (Unix ms; 0: all), at most some
+ * thousand files: publish_prune.h. In its turn among the tasks: a result on its way there or back is never
+ * met halfway. Returns as publish_outcome does. */
+int publish_prune(struct publish *p, int64_t before_ms, bool dry_run, publish_fn done, void *arg)
+    __attribute__((warn_unused_result));
+/* A file of the daemon's own in the spool, replaced whole (a link is not followed, a directory is an error),
+ * as readable as the spool is. Nobody's promise: it is not synced, and written by the caller's thread. 0 or a
+ * negative errno. */
+int publish_note(const struct publish *p, const char *name, const char *text, size_t len);
 /* Whether a temporary of that name (without directories) is this publisher's: it may be about to be renamed.
  * One that an earlier start left behind is taken for ours once in 238,328 times, and then swept by the next.
  */

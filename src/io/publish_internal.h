@@ -1,6 +1,7 @@
 /* What the files of publish share: publish.c queues and reports, publish_batch.c has the order of the steps,
- * publish_piece.c writes one file, publish_keep.c makes room for it, publish_source.c reads a renamed job's
- * outcome, publish_sync.c syncs many descriptors side by side. */
+ * publish_piece.c writes one file, publish_keep.c makes room for it, publish_prune.c empties superseded_dir,
+ * publish_note.c writes what is no outcome,
+ * publish_source.c reads a renamed job's outcome, publish_sync.c syncs many descriptors side by side. */
 #ifndef FLOWSPOOL_IO_PUBLISH_INTERNAL_H
 #define FLOWSPOOL_IO_PUBLISH_INTERNAL_H
 
@@ -51,6 +52,8 @@ struct op {
     uint64_t
         keys[3]; /* of the names it touches; 0: none. Two tasks with a name in common never share a batch. */
     /* what is asked */
+    bool prune, dry_run;
+    int64_t before_ms;
     bool renamed;
     bool success;
     char *stem, *superseded_name, *body_file;
@@ -112,6 +115,9 @@ void sweep_temporaries(const char *path);
 /* publish_keep.c */
 /* Keeps what the task replaces or removes; the names are durable once superseded_dir was synced. */
 void keep_old(struct batch *b, struct op *op);
+
+/* publish_note.c */
+int note_write(int dir, const char tag[TEMP_TAG], const char *name, const char *text, size_t len);
 
 /* publish_source.c */
 /* Reads the outcome to rename; the task fails, or is over with "absent", or its pieces have content. */

@@ -126,11 +126,12 @@ void job_rows_free(struct job_row *rows, size_t count); /* and the array */
 /* ---- writes: intake ---- */
 struct take_job {
     enum take_what {
-        TAKE_INSERT,  /* new job, waiting (or done / failed as adopted, see state) */
+        TAKE_INSERT,  /* new job, waiting (or done / failed as adopted, see state); held where the job that it
+                       * follows was (JOB_BLOCK_HOLD), and so are those that were superseded until now */
         TAKE_REFRESH, /* same job: priority, times, max_attempts, document, stem; body if given and it waits.
                        * A due time that stood for not_before follows it */
-        TAKE_RERUN, /* waiting, done or failed: back to waiting, counters and error reset, superseded cleared;
-                     * body replaced if given */
+        TAKE_RERUN, /* waiting, done or failed: back to waiting, counters and error reset, superseded and what
+                     * was ordered cleared; body replaced if given */
         TAKE_RESTORE, /* superseded or kept job is current again under stem/document; state unchanged */
     } what;
     int64_t id; /* of the row, for all but INSERT */
@@ -232,6 +233,11 @@ void store_shift_backoff(struct store *s, int64_t jump_ms, int64_t latest_ms, st
  * body must be given again when it was dropped (DONE, FAILED); NULL leaves it as it is. */
 void store_reopen(struct store *s, int64_t job, const char *body, size_t body_len, store_done_fn done,
                   void *arg);
+/* Orders about jobs (core/joborder.h): clears bits, then sets JOB_BLOCK_HOLD and JOB_BLOCK_CANCEL on jobs
+ * that have not ended, JOB_ASKED_AGAIN on those that have. Ids that are unknown, and bits that do not fit the
+ * state the job is in by then, are no error. DONE and FAILED end a hold and a cancelling. */
+void store_jobs_mark(struct store *s, const int64_t *jobs, size_t count, int set, int clear,
+                     store_done_fn done, void *arg);
 /* ---- small values: pause, learned rates, ... ---- */
 /* Set in a state that was just created, in the same transaction; whoever has seen to what that means deletes
  * it.
@@ -262,10 +268,14 @@ struct job_row *store_load_ready(struct store *s, size_t max,
 int64_t store_ready_before(struct store *s, const struct job_row *r);
 int64_t store_next_due(struct store *s);     /* smallest due_ms of unblocked waiting jobs, 0: none */
 int64_t store_next_backoff(struct store *s); /* the same without those that wait for their not_before */
-/* Smallest expires_ms of waiting jobs, held ones too, not those whose file is gone or that are superseded; 0:
- * none. */
+/* Smallest expires_ms of waiting jobs, held ones too, not those whose file is gone, that are superseded or
+ * being cancelled; 0: none. */
 int64_t store_next_expiry(struct store *s);
 struct job_row *store_load_expired(struct store *s, int64_t now_ms, size_t max, size_t *count);
+/* Waiting jobs that are to fail as cancelled, and jobs that are to run again: in id order after `after`, at
+ * most max. Not those whose file is gone (of the first) or that are superseded. */
+struct job_row *store_load_cancelled(struct store *s, int64_t after, size_t max, size_t *count);
+struct job_row *store_load_asked(struct store *s, int64_t after, size_t max, size_t *count);
 /* Recovery: jobs SENT (no reply) and REPLIED, in id order after `after`, at most max. */
 struct job_row *store_load_open(struct store *s, int64_t after, size_t max, size_t *count);
 /* The stored reply of a REPLIED job. body malloc'd (or mmap'd spill: body NULL and spill set). */

@@ -182,7 +182,7 @@ static int settle_job(struct writer *w, const struct store_settle *e)
         "UPDATE jobs SET state = ?1, due_ms = ?2, attempts = ?3, rate_limited = ?4, ambiguous = ?5,"
         " started_ms = iif(?6 <> 0, ?6, started_ms), finished_ms = ?7, duration_ms = ?8, http_status = ?9,"
         " code = ?10, message = ?11, request_id = ?12, endpoint = ?13, sandbox = ?14,"
-        " outcome = coalesce(?15, outcome) WHERE id = ?16");
+        " outcome = coalesce(?15, outcome), blocked = iif(?1 > 2, blocked & ~20, blocked) WHERE id = ?16");
     query_int(&q, e->state);
     query_int(&q, e->state == JOB_WAITING ? e->due_ms : 0);
     query_int(&q, e->attempts);

@@ -21,18 +21,20 @@
 _Static_assert(JOB_WAITING == 0 && JOB_SENT == 1 && JOB_REPLIED == 2 && JOB_DONE == 3 && JOB_FAILED == 4,
                "job states in SQL");
 _Static_assert(JOB_BLOCK_MISSING == 1 && JOB_BLOCK_HOLD_FILE == 2 && JOB_BLOCK_HOLD == 4 &&
-                   JOB_BLOCK_SUPERSEDED == 8,
+                   JOB_BLOCK_SUPERSEDED == 8 && JOB_BLOCK_CANCEL == 16 && JOB_ASKED_AGAIN == 32,
                "block bits in SQL");
 _Static_assert(FILE_OK == 0 && FILE_REFUSED == 1 && FILE_CONFLICT == 2, "file states in SQL");
 
 /* The conditions of the partial indexes, in the words the queries must repeat. */
-#define SQL_READY    "state = 0 AND due_ms = 0 AND blocked = 0"
-#define SQL_DUE      "state = 0 AND due_ms > 0 AND blocked = 0"
-#define SQL_BACKOFF  "state = 0 AND due_ms > 0 AND due_ms <> not_before_ms"
-#define SQL_EXPIRING "state = 0 AND expires_ms > 0 AND (blocked & 9) = 0"
-#define SQL_OPEN     "state IN (1, 2)"
-#define SQL_CURRENT  "(blocked & 8) = 0"
-#define SQL_SANDBOX  "state = 3 AND sandbox = 1 AND (blocked & 8) = 0"
+#define SQL_READY     "state = 0 AND due_ms = 0 AND blocked = 0"
+#define SQL_DUE       "state = 0 AND due_ms > 0 AND blocked = 0"
+#define SQL_BACKOFF   "state = 0 AND due_ms > 0 AND due_ms <> not_before_ms"
+#define SQL_EXPIRING  "state = 0 AND expires_ms > 0 AND (blocked & 25) = 0"
+#define SQL_CANCELLED "state = 0 AND (blocked & 25) = 16"
+#define SQL_ASKED     "(blocked & 40) = 32"
+#define SQL_OPEN      "state IN (1, 2)"
+#define SQL_CURRENT   "(blocked & 8) = 0"
+#define SQL_SANDBOX   "state = 3 AND sandbox = 1 AND (blocked & 8) = 0"
 
 /* Rows of the table tally, kept by triggers. The first five are job states. */
 enum tally {

@@ -125,13 +125,36 @@ struct job_row *store_load_expired(struct store *s, int64_t now_ms, size_t max, 
     return collect(s, &q, count);
 }
 
-struct job_row *store_load_open(struct store *s, int64_t after, size_t max, size_t *count)
+static struct job_row *page(struct store *s, const char *sql, int64_t after, size_t max, size_t *count)
 {
-    struct query q = query_on(&s->reader, "SELECT " JOB_COLUMNS " FROM jobs j INDEXED BY jobs_open"
-                                          " WHERE " SQL_OPEN " AND id > ? ORDER BY id LIMIT ?");
+    struct query q = query_on(&s->reader, sql);
     query_int(&q, after);
     query_limit(&q, max);
     return collect(s, &q, count);
+}
+
+struct job_row *store_load_cancelled(struct store *s, int64_t after, size_t max, size_t *count)
+{
+    return page(s,
+                "SELECT " JOB_COLUMNS " FROM jobs j INDEXED BY jobs_cancelled WHERE " SQL_CANCELLED
+                " AND id > ? ORDER BY id LIMIT ?",
+                after, max, count);
+}
+
+struct job_row *store_load_asked(struct store *s, int64_t after, size_t max, size_t *count)
+{
+    return page(s,
+                "SELECT " JOB_COLUMNS " FROM jobs j INDEXED BY jobs_asked WHERE " SQL_ASKED
+                " AND id > ? ORDER BY id LIMIT ?",
+                after, max, count);
+}
+
+struct job_row *store_load_open(struct store *s, int64_t after, size_t max, size_t *count)
+{
+    return page(s,
+                "SELECT " JOB_COLUMNS " FROM jobs j INDEXED BY jobs_open WHERE " SQL_OPEN
+                " AND id > ? ORDER BY id LIMIT ?",
+                after, max, count);
 }
 
 struct job_row *store_load_foreign_sandbox(struct store *s, const char *endpoint, size_t max, size_t *count)

@@ -1,4 +1,6 @@
-/* Writes to the times of waiting jobs, and to the small values. */
+/* Writes to the times of waiting jobs, orders about jobs, and the small values. */
+#include <string.h>
+
 #include "io/store_internal.h"
 
 /* A night's not_before may make a million jobs due at once: in pieces, so that replies are not kept waiting.
@@ -46,6 +48,41 @@ void store_shift_backoff(struct store *s, int64_t jump_ms, int64_t latest_ms, st
         return;
     op->jump_ms = jump_ms;
     op->latest_ms = latest_ms;
+    store_submit(s, &op->op);
+}
+
+struct mark_op {
+    struct op op;
+    int set, clear;
+    size_t count;
+    int64_t jobs[];
+};
+
+static int mark_exec(struct writer *w, struct op *base)
+{
+    const struct mark_op *op = (const struct mark_op *)base;
+    int rc = SQLITE_OK;
+    for (size_t i = 0; i < op->count && rc == SQLITE_OK; i++) {
+        struct query q = query_on(&w->c, "UPDATE jobs SET blocked = (blocked & ~?1) |"
+                                         " iif(state > 2, ?2 & 32, ?2 & 20) WHERE id = ?3");
+        query_int(&q, op->clear);
+        query_int(&q, op->set);
+        query_int(&q, op->jobs[i]);
+        rc = query_run(&q);
+    }
+    return rc;
+}
+
+void store_jobs_mark(struct store *s, const int64_t *jobs, size_t count, int set, int clear,
+                     store_done_fn done, void *arg)
+{
+    struct mark_op *op = store_op(s, sizeof *op + count * sizeof *jobs, mark_exec, done, arg);
+    if (op == NULL)
+        return;
+    op->set = set;
+    op->clear = clear;
+    op->count = count;
+    memcpy(op->jobs, jobs, count * sizeof *jobs);
     store_submit(s, &op->op);
 }
 

@@ -45,6 +45,8 @@ static const char schema_tables[] =
     "CREATE INDEX jobs_due ON jobs(due_ms) WHERE " SQL_DUE ";"
     "CREATE INDEX jobs_backoff ON jobs(due_ms) WHERE " SQL_BACKOFF ";"
     "CREATE INDEX jobs_expiring ON jobs(expires_ms) WHERE " SQL_EXPIRING ";"
+    "CREATE INDEX jobs_cancelled ON jobs(id) WHERE " SQL_CANCELLED ";"
+    "CREATE INDEX jobs_asked ON jobs(id) WHERE " SQL_ASKED ";"
     "CREATE INDEX jobs_open ON jobs(id) WHERE " SQL_OPEN ";"
     "CREATE INDEX jobs_sandbox ON jobs(endpoint) WHERE " SQL_SANDBOX ";"
 

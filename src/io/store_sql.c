@@ -5,6 +5,9 @@
 
 #include "io/store_internal.h"
 
+/* Longer than somebody may take who reads a log that a crash left. */
+#define OPEN_BUSY_MS (5 * 1000)
+
 /* The system's error behind a failed write. SQLite 3.40 does not note it when it is the write of a COMMIT
  * that fails (sqlite3_system_errno() is then of an older failure, or 0); the file itself does. What SQLite
  * writes outside checkpoints is the log. */
@@ -37,6 +40,9 @@ int connection_open(struct connection *c, const char *name, int flags, int cache
         connection_close(c);
         return rc;
     }
+    /* Before the first of them reads the file: after a crash, who only looks at it is the first to read the
+     * log, and keeps others out meanwhile; so does the last one that closes. */
+    sqlite3_busy_timeout(c->db, OPEN_BUSY_MS);
     char pragmas[320];
     snprintf(pragmas, sizeof pragmas,
              "PRAGMA cache_size = -%d; PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY; PRAGMA "

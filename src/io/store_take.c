@@ -10,6 +10,13 @@
 struct take_op {
     struct op op;
     struct store_take t;
+    struct carried *carried; /* beside t.jobs */
+};
+
+/* What a job of this take has from the jobs that were there. */
+struct carried {
+    bool returns; /* superseded until now: it is current again */
+    bool held;    /* it is new, or returns, where a hold is */
 };
 
 /* The names of this take among other files' jobs: taken. */
@@ -115,6 +122,48 @@ static int drop_jobs(struct writer *w, const struct store_take *t)
     return rc;
 }
 
+/* A hold is on the place as much as on what stands there: who holds a job to edit its file does not mean the
+ * edited one to be sent at once. A new job is held where the one with its outcome's name was, or where all of
+ * the file's that had not ended were. That of a file that did not parse meanwhile keeps the hold's place.
+ * Asked here and not by who looked at the file, because a hold may have been written since. */
+static int look_for_hold(struct writer *w, int64_t file, const struct take_job *j, struct carried *c)
+{
+    struct query q = query_on(
+        &w->c, "SELECT EXISTS(SELECT 1 FROM jobs WHERE file_id = ?1 AND (blocked & 12) = 4 AND stem = ?2)"
+               " OR (EXISTS(SELECT 1 FROM jobs WHERE file_id = ?1 AND (blocked & 12) = 4)"
+               "  AND NOT EXISTS(SELECT 1 FROM jobs WHERE file_id = ?1 AND (blocked & 12) = 0"
+               "   AND (state < 3 OR request_sha256 = '')))");
+    query_int(&q, file);
+    query_name(&q, j->stem);
+    c->held = query_row(&q) && sqlite3_column_int(q.stmt, 0) != 0;
+    return query_end(&q);
+}
+
+static int carry_over(struct writer *w, const struct store_take *t, size_t i, struct carried *c)
+{
+    const struct take_job *j = &t->jobs[i];
+    *c = (struct carried){0};
+    if (t->file.id == 0)
+        return SQLITE_OK;
+    if (j->what != TAKE_INSERT) {
+        struct query q = query_on(&w->c, "SELECT (blocked & 8) <> 0 FROM jobs WHERE id = ?");
+        query_int(&q, j->id);
+        c->returns = query_row(&q) && sqlite3_column_int(q.stmt, 0) != 0;
+        int rc = query_end(&q);
+        if (rc != SQLITE_OK || !c->returns)
+            return rc;
+    }
+    return look_for_hold(w, t->file.id, j, c);
+}
+
+static int carry_all_over(struct writer *w, struct take_op *op)
+{
+    int rc = SQLITE_OK;
+    for (size_t i = 0; i < op->t.njobs && rc == SQLITE_OK; i++)
+        rc = carry_over(w, &op->t, i, &op->carried[i]);
+    return rc;
+}
+
 static int set_superseded(struct writer *w, int64_t job)
 {
     struct query q = query_on(&w->c, "UPDATE jobs SET blocked = blocked | 8 WHERE id = ?");
@@ -125,8 +174,12 @@ static int set_superseded(struct writer *w, int64_t job)
 static int supersede_jobs(struct writer *w, const struct store_take *t)
 {
     int rc = SQLITE_OK;
-    for (size_t i = 0; i < t->nsupersede && rc == SQLITE_OK; i++)
-        rc = set_superseded(w, t->supersede[i]);
+    for (size_t i = 0; i < t->nsupersede && rc == SQLITE_OK; i++) {
+        /* That it was to run again was said of what its file held then. */
+        struct query q = query_on(&w->c, "UPDATE jobs SET blocked = (blocked | 8) & ~32 WHERE id = ?");
+        query_int(&q, t->supersede[i]);
+        rc = writer_change_job(w, &q, t->supersede[i], "known");
+    }
     /* Documents that trade places trade stems: until each has its new one, none holds any. */
     for (size_t i = 0; i < t->njobs && t->njobs > 1 && rc == SQLITE_OK; i++)
         if (t->jobs[i].what != TAKE_INSERT)
@@ -165,7 +218,13 @@ static void bind_schedule(struct query *q, const struct take_job *j)
     query_int(q, j->max_attempts);
 }
 
-static int insert_job(struct writer *w, const struct file_row *f, const struct take_job *j)
+static int hold_bit(const struct carried *c)
+{
+    return c->held ? JOB_BLOCK_HOLD : 0;
+}
+
+static int insert_job(struct writer *w, const struct file_row *f, const struct take_job *j,
+                      const struct carried *c)
 {
     if (j->state != JOB_WAITING && j->state != JOB_DONE && j->state != JOB_FAILED)
         return writer_bug(w, "a new job cannot be %s", job_state_name(j->state));
@@ -180,7 +239,8 @@ static int insert_job(struct writer *w, const struct file_row *f, const struct t
     query_int(&q, f->id);
     query_name(&q, f->path);
     query_int(&q, f->seen_ms);
-    query_int(&q, f->held ? JOB_BLOCK_HOLD_FILE : 0);
+    bool keeps_hold = j->state == JOB_WAITING || j->request_sha256 == NULL || j->request_sha256[0] == '\0';
+    query_int(&q, (f->held ? JOB_BLOCK_HOLD_FILE : 0) | (keeps_hold ? hold_bit(c) : 0));
     query_text(&q, j->workflow);
     query_text(&q, j->request_sha256 != NULL ? j->request_sha256 : "");
     query_int(&q, j->state);
@@ -195,34 +255,40 @@ static int insert_job(struct writer *w, const struct file_row *f, const struct t
 }
 
 /* A due time that stands for the old not_before follows the new one; a longer backoff stays. */
-static int refresh_job(struct writer *w, const struct file_row *f, const struct take_job *j)
+static int refresh_job(struct writer *w, const struct file_row *f, const struct take_job *j,
+                       const struct carried *c)
 {
     struct query q =
         query_on(&w->c, "UPDATE jobs SET document = ?1, stem = ?2, doc_id = ?3, priority = ?4,"
                         " due_ms = CASE WHEN state <> 0 OR not_before_ms = ?5 THEN due_ms"
                         "  WHEN due_ms = 0 OR due_ms = not_before_ms THEN ?5 ELSE max(due_ms, ?5) END,"
-                        " not_before_ms = ?5, expires_ms = ?6, max_attempts = ?7, blocked = blocked & ~8,"
+                        " not_before_ms = ?5, expires_ms = ?6, max_attempts = ?7,"
+                        " blocked = iif(?13, (blocked & ~28) | ?14, blocked & ~8),"
                         " job_sha256 = iif(state < 3, ?8, job_sha256), uid = iif(state < 3, ?9, uid),"
                         " gid = iif(state < 3, ?10, gid), mode = iif(state < 3, ?11, mode)"
-                        " WHERE id = ?12 AND file_id = ?13");
+                        " WHERE id = ?12 AND file_id = ?15");
     bind_schedule(&q, j);
     bind_file_of_job(&q, f);
     query_int(&q, j->id);
+    query_int(&q, c->returns);
+    query_int(&q, hold_bit(c));
     query_int(&q, f->id);
     return writer_change_job(w, &q, j->id, "a job of this file");
 }
 
-static int rerun_job(struct writer *w, const struct file_row *f, const struct take_job *j)
+static int rerun_job(struct writer *w, const struct file_row *f, const struct take_job *j,
+                     const struct carried *c)
 {
     struct query q = query_on(
-        &w->c, "UPDATE jobs SET document = ?1, stem = ?2, doc_id = ?3, priority = ?4, not_before_ms = ?5,"
-               " expires_ms = ?6, max_attempts = ?7, job_sha256 = ?8, uid = ?9, gid = ?10, mode = ?11,"
-               " workflow = coalesce(?14, workflow), request_sha256 = coalesce(?15, request_sha256),"
-               " state = 0, due_ms = ?16, queued_ms = iif(?17 <> 0, ?17, queued_ms), after_job = ?18,"
-               " blocked = blocked & ~8, attempts = 0, rate_limited = 0, ambiguous = 0, started_ms = 0,"
-               " finished_ms = 0, duration_ms = -1, http_status = 0, code = NULL, message = NULL,"
-               " request_id = NULL, endpoint = NULL, sandbox = 0, outcome = NULL"
-               " WHERE id = ?12 AND file_id = ?13 AND state IN (0, 3, 4)");
+        &w->c,
+        "UPDATE jobs SET document = ?1, stem = ?2, doc_id = ?3, priority = ?4, not_before_ms = ?5,"
+        " expires_ms = ?6, max_attempts = ?7, job_sha256 = ?8, uid = ?9, gid = ?10, mode = ?11,"
+        " workflow = coalesce(?14, workflow), request_sha256 = coalesce(?15, request_sha256),"
+        " state = 0, due_ms = ?16, queued_ms = iif(?17 <> 0, ?17, queued_ms), after_job = ?18,"
+        " blocked = (blocked & ~60) | ?19, attempts = 0, rate_limited = 0, ambiguous = 0, started_ms = 0,"
+        " finished_ms = 0, duration_ms = -1, http_status = 0, code = NULL, message = NULL,"
+        " request_id = NULL, endpoint = NULL, sandbox = 0, outcome = NULL"
+        " WHERE id = ?12 AND file_id = ?13 AND state IN (0, 3, 4)");
     bind_schedule(&q, j);
     bind_file_of_job(&q, f);
     query_int(&q, j->id);
@@ -232,6 +298,7 @@ static int rerun_job(struct writer *w, const struct file_row *f, const struct ta
     query_int(&q, j->due_ms);
     query_int(&q, j->queued_ms);
     query_int(&q, j->after_job);
+    query_int(&q, hold_bit(c));
     return writer_change_job(w, &q, j->id, "a job of this file that can run again");
 }
 
@@ -248,20 +315,21 @@ static int restore_job(struct writer *w, const struct file_row *f, const struct 
     return writer_change_job(w, &q, j->id, "a job of this file");
 }
 
-static int take_one_job(struct writer *w, const struct file_row *f, const struct take_job *j)
+static int take_one_job(struct writer *w, const struct file_row *f, const struct take_job *j,
+                        const struct carried *c)
 {
     int rc = WRITE_BUG;
     int64_t id = j->id;
     switch (j->what) {
     case TAKE_INSERT:
-        rc = insert_job(w, f, j);
+        rc = insert_job(w, f, j, c);
         id = sqlite3_last_insert_rowid(w->c.db);
         break;
     case TAKE_REFRESH:
-        rc = refresh_job(w, f, j);
+        rc = refresh_job(w, f, j, c);
         break;
     case TAKE_RERUN:
-        rc = rerun_job(w, f, j);
+        rc = rerun_job(w, f, j, c);
         break;
     case TAKE_RESTORE:
         rc = restore_job(w, f, j);
@@ -272,10 +340,13 @@ static int take_one_job(struct writer *w, const struct file_row *f, const struct
     return rc == SQLITE_OK ? put_body(w, id, j) : rc;
 }
 
-static int take_file(struct writer *w, const struct store_take *t)
+static int take_file(struct writer *w, struct take_op *op)
 {
+    const struct store_take *t = &op->t;
     struct file_row f = t->file;
     int rc = displace(w, &f);
+    if (rc == SQLITE_OK)
+        rc = carry_all_over(w, op);
     if (rc == SQLITE_OK)
         rc = drop_jobs(w, t);
     if (rc == SQLITE_OK)
@@ -285,7 +356,7 @@ static int take_file(struct writer *w, const struct store_take *t)
     else if (rc == SQLITE_OK && (rc = update_file(w, &f)) == SQLITE_OK)
         rc = update_jobs_of_file(w, &f);
     for (size_t i = 0; i < t->njobs && rc == SQLITE_OK; i++)
-        rc = take_one_job(w, &f, &t->jobs[i]);
+        rc = take_one_job(w, &f, &t->jobs[i], &op->carried[i]);
     return rc;
 }
 
@@ -294,7 +365,7 @@ static int take_exec(struct writer *w, struct op *base)
     struct take_op *op = (struct take_op *)base;
     int rc = connection_run(&w->c, "SAVEPOINT take");
     if (rc == SQLITE_OK)
-        rc = take_file(w, &op->t);
+        rc = take_file(w, op);
     if (rc == TAKE_CONFLICT) {
         base->rc = STORE_CONFLICT;
         rc = connection_run(&w->c, "ROLLBACK TO take");
@@ -306,8 +377,8 @@ static int take_exec(struct writer *w, struct op *base)
 
 static size_t take_size(const struct store_take *t)
 {
-    size_t size =
-        sizeof(struct take_op) + t->njobs * sizeof *t->jobs + (t->ndrop + t->nsupersede) * sizeof *t->drop;
+    size_t size = sizeof(struct take_op) + t->njobs * (sizeof *t->jobs + sizeof(struct carried)) +
+                  (t->ndrop + t->nsupersede) * sizeof *t->drop;
     size += packed_size(t->file.path) + packed_size(t->file.fault);
     for (size_t i = 0; i < t->njobs; i++) {
         const struct take_job *j = &t->jobs[i];
@@ -340,6 +411,8 @@ void store_take(struct store *s, const struct store_take *t, store_done_fn done,
     op->t.jobs = pack_bytes(&at, t->jobs, t->njobs * sizeof *t->jobs);
     op->t.drop = pack_bytes(&at, t->drop, t->ndrop * sizeof *t->drop);
     op->t.supersede = pack_bytes(&at, t->supersede, t->nsupersede * sizeof *t->supersede);
+    op->carried = (struct carried *)(void *)at; /* filled by the writer */
+    at += t->njobs * sizeof *op->carried;
     op->t.file.path = (char *)(uintptr_t)pack_text(&at, t->file.path);
     op->t.file.fault = (char *)(uintptr_t)pack_text(&at, t->file.fault);
     for (size_t i = 0; i < t->njobs; i++)

@@ -85,6 +85,7 @@ static void test_defaults(void **state)
         {"settle given", c.settle_given, false},
         {"rescan", c.rescan_ms, 60000},
         {"recursive", c.recursive, false},
+        {"status_file", c.status_file, false},
         {"max_job_size", c.max_job_size, 1 << 20},
         {"max_response_size", c.max_response_size, 64 << 20},
         {"max_response_memory", c.max_response_memory, 256 << 20},
@@ -121,7 +122,8 @@ static void test_every_key_is_read(void **state)
     must_load(f,
               "api_key_file: /k\nstate_dir: /var/lib/x\nstate_group: ops\nca_file: /ca\nproxy: http://p:1\n"
               "max_concurrency: 7\nrequest_timeout: 300ms\nconnect_timeout: 1h\nsettle: 0\nrescan: 8h\n"
-              "recursive: true\nmax_job_size: 2KiB\nmax_response_size: 512MiB\nmax_response_memory: 1GiB\n"
+              "recursive: true\nstatus_file: true\nmax_job_size: 2KiB\nmax_response_size: "
+              "512MiB\nmax_response_memory: 1GiB\n"
               "max_jobs: 9000000000\ninputs_as: typed\nshutdown_grace: 0s\nonce_patience: 5m\n"
               "forget_after: 1s\nprobe: 100ms\n"
               "rate:\n  max_per_second: 2.5\n  limit: 10\n  window: 1s\n  leave: 20%\n"
@@ -144,6 +146,7 @@ static void test_every_key_is_read(void **state)
         {"settle given", c.settle_given, true},
         {"rescan", c.rescan_ms, 28800000},
         {"recursive", c.recursive, true},
+        {"status_file", c.status_file, true},
         {"max_job_size", c.max_job_size, 2048},
         {"max_response_size", c.max_response_size, 512LL << 20},
         {"max_response_memory", c.max_response_memory, 1 << 30},
@@ -201,6 +204,7 @@ static void test_faults_say_what_and_where(void **state)
         {"max_job_size: 1MB\n", 3, 15, "a size such as"},
         {"max_job_size: 65MiB\n", 3, 15, "1KiB to 64MiB"},
         {"recursive: yes\n", 3, 12, "true or false"},
+        {"status_file: STATUS.txt\n", 3, 14, "true or false"},
         {"inputs_as: strings\n", 3, 12, "text or typed"},
         {"rate: {leave: 20}\n", 3, 15, "a percentage"},
         {"rate: {leave: 96%}\n", 3, 15, "0% to 95%"},
@@ -387,7 +391,7 @@ static void test_the_description_is_alphabetical_and_whole(void **state)
     (void)state;
     struct described d = {0};
     config_describe(on_line, &d);
-    assert_int_equal(d.lines, 32);
+    assert_int_equal(d.lines, 33);
 }
 
 int main(void)

@@ -20,16 +20,23 @@ struct fixture {
     uv_loop_t loop;
     struct control *control;
     int requests;
+    uint64_t tickets[8]; /* of the replies that are kept back */
+    size_t ntickets;
 };
 
-/* echo: the request in brackets; large: many bytes; none: no reply; kept...: kept back. */
+/* echo: the request in brackets; large: many bytes; none: no reply; kept...: kept back; unkept: not after
+ * all. */
 static char *on_request(void *arg, const char *request)
 {
     struct fixture *f = arg;
     char *reply = NULL;
     f->requests++;
     if (strncmp(request, "kept", 4) == 0)
+        f->tickets[f->ntickets++] = control_hold_reply(f->control);
+    if (strcmp(request, "unkept") == 0) {
         control_hold_reply(f->control);
+        control_unhold_reply(f->control);
+    }
     if (strcmp(request, "none") == 0)
         return NULL;
     if (strcmp(request, "large") == 0) {
@@ -324,12 +331,14 @@ static void test_replies_that_are_kept_back(void **state)
     assert_string_equal(read_from(f, other, 6), "[now]\n");
     assert_silent(f, first);
     assert_int_equal(f->requests, 3); /* nobody looks behind a reply that is kept back */
-    control_release_reply(f->control);
+    control_release_reply(f->control, f->tickets[1], "[other words]"); /* in any order, as they are or not */
+    assert_string_equal(read_from(f, second, 14), "[other words]\n");
+    assert_silent(f, first);
+    control_release_reply(f->control, f->tickets[0], NULL);
     assert_string_equal(read_from(f, first, 17), "[kept1]\n[behind]\n");
-    assert_silent(f, second);
-    control_release_reply(f->control);
-    assert_string_equal(read_from(f, second, 8), "[kept2]\n");
-    control_release_reply(f->control); /* nothing is kept back */
+    control_release_reply(f->control, f->tickets[0], NULL); /* nothing is kept back */
+    write_to(first, "unkept\n");
+    assert_string_equal(read_from(f, first, 9), "[unkept]\n");
     close(first);
     close(second);
     close(other);
@@ -343,7 +352,7 @@ static void test_who_waits_for_a_reply_may_leave(void **state)
     run_a_while(f);
     close(fd);
     run_a_while(f);
-    control_release_reply(f->control);
+    control_release_reply(f->control, f->tickets[0], NULL);
     assert_reply(f, "others", "[others]");
     fd = connect_to(f);
     write_to(fd, "kept\n"); /* when everything closes */

@@ -200,6 +200,39 @@ static void damage_is_found(void **state)
     assert_non_null(strstr(message, "state.db"));
 }
 
+/* The first to look at a state after a crash reads its log, and keeps everybody out meanwhile. */
+static pid_t keep_out(const struct fixture *f, int ready)
+{
+    pid_t pid = fork();
+    if (pid != 0)
+        return pid;
+    sqlite3 *db;
+    const char *sql = "PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE; COMMIT";
+    if (sqlite3_open(in_dir(f, "state.db"), &db) != SQLITE_OK ||
+        sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK || write(ready, "x", 1) != 1)
+        _exit(1);
+    usleep(300 * 1000);
+    _exit(0);
+}
+
+static void who_looks_just_then_is_waited_for(void **state)
+{
+    struct fixture *f = *state;
+    char message[256], byte;
+    int ends[2], status;
+    open_state(f);
+    close_state(f);
+    assert_int_equal(pipe(ends), 0);
+    pid_t pid = keep_out(f, ends[1]);
+    assert_int_equal(read(ends[0], &byte, 1), 1);
+    if (try_open(f, message) != STORE_OK)
+        fail_msg("%s", message);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 static void a_directory_that_is_not_there_is_an_error(void **state)
 {
     struct fixture *f = *state;
@@ -377,6 +410,7 @@ int main(void)
         STORE_TEST(what_is_not_ours_is_left_alone),
         STORE_TEST(a_newer_log_is_left_alone),
         STORE_TEST(damage_is_found),
+        STORE_TEST(who_looks_just_then_is_waited_for),
         STORE_TEST(a_directory_that_is_not_there_is_an_error),
         STORE_TEST(a_state_that_was_removed_is_noticed),
         STORE_TEST(readers_need_no_daemon_and_disturb_none),

@@ -27,6 +27,11 @@ static void test_orders_on_the_wire(void **state)
          "{\"command\":\"retry\",\"jobs\":[1,4294967296,999999999999999],\"force\":true}"},
         {{.kind = ORDER_RETRY, .jobs = jobs, .njobs = 1},
          "{\"command\":\"retry\",\"jobs\":[1],\"force\":false}"},
+        {{.kind = ORDER_CANCEL, .jobs = jobs, .njobs = 1}, "{\"command\":\"cancel\",\"jobs\":[1]}"},
+        {{.kind = ORDER_HOLD, .jobs = jobs, .njobs = 2}, "{\"command\":\"hold\",\"jobs\":[1,4294967296]}"},
+        {{.kind = ORDER_RELEASE, .jobs = jobs, .njobs = 1}, "{\"command\":\"release\",\"jobs\":[1]}"},
+        {{.kind = ORDER_PRUNE, .before_ms = INT64_C(1764057600000), .dry_run = true},
+         "{\"command\":\"prune\",\"before_ms\":1764057600000,\"dry_run\":true}"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         const struct order *o = &cases[i].order;
@@ -38,6 +43,8 @@ static void test_orders_on_the_wire(void **state)
         assert_int_equal(got.kind, o->kind);
         assert_int_equal(got.njobs, o->njobs);
         assert_int_equal(got.force, o->force);
+        assert_int_equal(got.before_ms, o->before_ms);
+        assert_int_equal(got.dry_run, o->dry_run);
         if (o->njobs > 0)
             assert_memory_equal(got.jobs, o->jobs, o->njobs * sizeof *o->jobs);
         arena_free(&a);
@@ -61,6 +68,12 @@ static void test_orders_that_are_refused(void **state)
         {"{\"command\":\"Status\"}", "unknown command"},
         {"{\"command\":\"shutdown\"}", "unknown command"},
         {"{\"command\":\"retry\"}", "list of jobs"},
+        {"{\"command\":\"cancel\"}", "list of jobs"},
+        {"{\"command\":\"hold\",\"jobs\":\"all\"}", "list of jobs"},
+        {"{\"command\":\"release\",\"jobs\":[null]}", "its number"},
+        {"{\"command\":\"prune\",\"before_ms\":\"1h\"}", "before_ms"},
+        {"{\"command\":\"prune\",\"before_ms\":null}", "before_ms"},
+        {"{\"command\":\"prune\",\"before_ms\":-1}", "before_ms"},
         {"{\"command\":\"retry\",\"jobs\":[]}", "list of jobs"},
         {"{\"command\":\"retry\",\"jobs\":{\"1\":1}}", "list of jobs"},
         {"{\"command\":\"retry\",\"jobs\":[1,\"2\"]}", "its number"},
@@ -106,18 +119,27 @@ static void test_jobs_are_bounded(void **state)
 static void test_replies_on_the_wire(void **state)
 {
     (void)state;
-    static const struct order_refusal refused[] = {{7, "it is on its way"}, {9, "say \"why\""}};
+    static const struct order_refusal refused[] = {{7, "it is on its way", false}, {9, "say \"why\"", true}};
     static const struct {
         struct order_reply reply;
         const char *text;
     } cases[] = {
-        {{.ok = true, .queued = -1}, "{\"ok\":true}"},
-        {{.error = "unknown command", .queued = -1}, "{\"ok\":false,\"error\":\"unknown command\"}"},
-        {{.ok = true, .queued = -1, .status = "{\"pid\":1}"}, "{\"ok\":true,\"status\":{\"pid\":1}}"},
-        {{.ok = true}, "{\"ok\":true,\"queued\":0,\"refused\":[]}"},
-        {{.ok = true, .queued = 3, .refused = refused, .nrefused = 2},
-         "{\"ok\":true,\"queued\":3,\"refused\":[{\"job\":7,\"why\":\"it is on its way\"},"
-         "{\"job\":9,\"why\":\"say \\\"why\\\"\"}]}"},
+        {{.ok = true}, "{\"ok\":true}"},
+        {{.error = "unknown command"}, "{\"ok\":false,\"error\":\"unknown command\"}"},
+        {{.ok = true, .status = "{\"pid\":1}"}, "{\"ok\":true,\"status\":{\"pid\":1}}"},
+        {{.ok = true, .has_changed = true, .bytes = -1},
+         "{\"ok\":true,\"changed\":0,\"in_flight\":0,\"refused\":[]}"},
+        {{.ok = true,
+          .has_changed = true,
+          .changed = 3,
+          .in_flight = 1,
+          .bytes = -1,
+          .refused = refused,
+          .nrefused = 2},
+         "{\"ok\":true,\"changed\":3,\"in_flight\":1,\"refused\":[{\"job\":7,\"why\":\"it is on its way\","
+         "\"again\":false},{\"job\":9,\"why\":\"say \\\"why\\\"\",\"again\":true}]}"},
+        {{.ok = true, .has_changed = true, .changed = 20000, .bytes = INT64_C(5000000000), .more = true},
+         "{\"ok\":true,\"changed\":20000,\"bytes\":5000000000,\"more\":true}"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         const struct order_reply *r = &cases[i].reply;
@@ -127,13 +149,18 @@ static void test_replies_on_the_wire(void **state)
         assert_string_equal(text, cases[i].text);
         assert_true(order_reply_parse(text, &a, &got));
         assert_int_equal(got.ok, r->ok);
-        assert_int_equal(got.queued, r->queued);
+        assert_int_equal(got.has_changed, r->has_changed);
+        assert_int_equal(got.changed, r->changed);
+        assert_int_equal(got.in_flight, r->in_flight);
+        assert_int_equal(got.bytes, r->has_changed ? r->bytes : -1);
+        assert_int_equal(got.more, r->more);
         assert_string_equal(got.error != NULL ? got.error : "-", r->error != NULL ? r->error : "-");
         assert_string_equal(got.status != NULL ? got.status : "-", r->status != NULL ? r->status : "-");
         assert_int_equal(got.nrefused, r->nrefused);
         for (size_t k = 0; k < got.nrefused; k++) {
             assert_int_equal(got.refused[k].job, refused[k].job);
             assert_string_equal(got.refused[k].why, refused[k].why);
+            assert_int_equal(got.refused[k].again, refused[k].again);
         }
         arena_free(&a);
         free(text);

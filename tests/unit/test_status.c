@@ -40,6 +40,8 @@ static struct status example(void)
         .remaining = -1,
         .last_429_ago_ms = -1,
         .run = {1, 2, 3, 4, 5, 6, 7, 5000000000},
+        .has_counts = true,
+        .counts = {1000000, 2, 3, 4, 5, 6, 7, 8, INT64_C(1764057600000)},
         .holds = holds,
         .nholds = COUNT(holds),
     };
@@ -87,6 +89,8 @@ static void test_comes_back_as_it_was(void **state)
     assert_int_equal(out.remaining, -1);
     assert_int_equal(out.last_429_ago_ms, -1);
     assert_memory_equal(&out.run, &in.run, sizeof in.run);
+    assert_true(out.has_counts);
+    assert_memory_equal(&out.counts, &in.counts, sizeof in.counts);
     assert_int_equal(out.nholds, COUNT(holds));
     assert_int_equal(out.holds_omitted, 0);
     for (size_t i = 0; i < COUNT(holds); i++)
@@ -112,8 +116,32 @@ static void test_wire_form(void **state)
         "\"rate\":{\"per_second\":9.833,\"cap\":80,\"cap_reason\":\"paced by the server's rate limit\","
         "\"limit\":10,\"remaining\":null,\"last_429_ago_ms\":null},\"run\":{\"done\":1,\"failed\":2,"
         "\"refused\":3,\"already_done\":4,\"bought\":5,\"possibly_bought\":6,\"requests\":7,"
-        "\"rate_limited\":5000000000}}");
+        "\"rate_limited\":5000000000},\"counts\":{\"waiting\":1000000,\"later\":2,\"held\":3,\"missing\":4,"
+        "\"in_flight\":5,\"done\":6,\"failed\":7,\"refused\":8,\"oldest_waiting_at_ms\":1764057600000}}");
     free(text);
+}
+
+static void test_counts_that_are_not_known(void **state)
+{
+    (void)state;
+    struct status in = example(), out;
+    struct arena a = {0};
+    in.has_counts = false;
+    char *text = status_print(&in);
+    assert_non_null(strstr(text, ",\"counts\":null}"));
+    assert_true(status_parse(text, &a, &out));
+    assert_false(out.has_counts);
+    free(text);
+    in = example();
+    in.counts.oldest_waiting_at_ms = -1;
+    text = status_print(&in);
+    assert_non_null(strstr(text, "\"oldest_waiting_at_ms\":null"));
+    assert_true(status_parse(text, &a, &out));
+    assert_int_equal(out.counts.oldest_waiting_at_ms, -1);
+    assert_true(status_parse("{}", &a, &out)); /* an older daemon */
+    assert_false(out.has_counts);
+    free(text);
+    arena_free(&a);
 }
 
 static void test_strings_of_any_bytes_stay_json(void **state)
@@ -209,6 +237,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_comes_back_as_it_was),
         cmocka_unit_test(test_wire_form),
+        cmocka_unit_test(test_counts_that_are_not_known),
         cmocka_unit_test(test_strings_of_any_bytes_stay_json),
         cmocka_unit_test(test_a_rate_that_is_no_number),
         cmocka_unit_test(test_holds_are_bounded),
