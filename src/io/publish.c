@@ -27,7 +27,9 @@ struct publish {
     bool closed;
     size_t queued; /* not yet reported */
     char *superseded_dir;
-    struct batch batch; /* the thread's own */
+    /* the thread's own: */
+    struct op_list taken; /* off the queue, and not yet begun */
+    struct batch batch;
 };
 
 /* ---- tasks ---- */
@@ -128,16 +130,16 @@ static bool is_stem(const char *stem)
 
 /* ---- the thread ---- */
 
-/* Cuts a batch off the queue: as many as fit that have no name in common. */
-static struct op *take_batch(struct publish *p)
+/* Cuts a batch off what was taken: as many as fit that have no name in common. */
+static struct op *cut_batch(struct publish *p)
 {
-    struct op *first = p->queue.first, *last = first;
+    struct op *first = p->taken.first, *last = first;
     for (size_t n = 1; last->next && n < BATCH_MAX; n++, last = last->next)
         for (const struct op *op = first; op != last->next; op = op->next)
             if (have_name_in_common(op, last->next))
                 goto cut;
 cut:
-    return list_cut(&p->queue, last);
+    return list_cut(&p->taken, last);
 }
 
 static void run(void *arg)
@@ -146,13 +148,14 @@ static void run(void *arg)
     sweep_temporaries(p->superseded_dir);
     uv_mutex_lock(&p->lock);
     for (;;) {
-        while (!p->queue.first && !p->stopping)
+        while (!p->taken.first && !p->queue.first && !p->stopping)
             uv_cond_wait(&p->work, &p->lock);
-        if (!p->queue.first)
+        list_move(&p->taken, &p->queue);
+        if (!p->taken.first)
             break;
-        struct op *ops = take_batch(p);
         uv_mutex_unlock(&p->lock);
-        batch_run(&p->batch, ops);
+        struct op *ops = cut_batch(p);
+        batch_run(&p->batch, ops, p->taken.first);
         uv_mutex_lock(&p->lock);
         list_append(&p->finished, ops);
         uv_async_send(&p->wake);
@@ -321,6 +324,7 @@ int publish_open(struct publish **out, uv_loop_t *loop, int spool_fd, const char
     list_init(&p->queue);
     list_init(&p->finished);
     list_init(&p->submitted);
+    list_init(&p->taken);
     p->batch.spool_fd = -1;
     int err = temp_random(p->batch.tag, TEMP_TAG);
     if (!err)

@@ -60,7 +60,8 @@ int publish_outcome(struct publish *p, const struct publish_task *t, publish_fn 
 /* A renamed job: the outcome at from_stem (result or error, whichever is there and belongs to request_sha256)
  * is published under to_stem with its "job" (and "document") changed, the old one removed; a kept body goes
  * along. from_superseded: read it from superseded_dir under this name instead (an identity that came back);
- * from_stem is then not used. Nothing there: OK with detail "absent". Returns as publish_outcome does. */
+ * from_stem is then not used. Nothing there: OK with detail "absent". Tasks handed over in one turn of the
+ * loop may exchange names: none loses its outcome to the one before it. Returns as publish_outcome does. */
 int publish_renamed(struct publish *p, const char *from_stem, const char *from_superseded,
                     const char *to_stem, const char *job, size_t document, const char *request_sha256,
                     publish_fn done, void *arg) __attribute__((warn_unused_result));

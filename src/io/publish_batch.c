@@ -192,6 +192,22 @@ static void look_and_write(struct op *op, struct piece *p)
         write_one(op, p);
 }
 
+static bool takes_source(const struct op *op, const struct op *later)
+{
+    return op->renamed && later->renamed && later->from_stem && op->keys[0] == later->keys[1] &&
+           strcmp(op->stem, later->from_stem) == 0 && strcmp(op->request_sha256, later->request_sha256) != 0;
+}
+
+/* Names that are exchanged, or handed on from one to the next: who comes first must not destroy what the
+ * other one is to bring along. */
+static void load_before_it_is_taken(struct batch *b, struct op *later)
+{
+    for (; later; later = later->next)
+        for (const struct op *op = b->ops; op && !later->loaded; op = op->next)
+            if (takes_source(op, later))
+                source_load_early(b, later);
+}
+
 static void write_op(struct batch *b, struct op *op)
 {
     if (op->renamed)
@@ -343,9 +359,10 @@ static void each_open(struct batch *b, void (*step)(struct op *op))
             step(op);
 }
 
-void batch_run(struct batch *b, struct op *ops)
+void batch_run(struct batch *b, struct op *ops, struct op *later)
 {
     b->ops = ops;
+    load_before_it_is_taken(b, later);
     for (struct op *op = ops; op; op = op->next)
         write_op(b, op);
     each_open(b, start_syncs);

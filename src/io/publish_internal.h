@@ -59,8 +59,9 @@ struct op {
     char request_sha256[DIGEST_HEX];
     uint32_t uid, gid, mode;
     /* how far it is */
-    bool over; /* nothing more is to be done but to clean up and report */
-    bool kept; /* something was put into superseded_dir */
+    bool over;   /* nothing more is to be done but to clean up and report */
+    bool loaded; /* the outcome to rename was read */
+    bool kept;   /* something was put into superseded_dir */
     struct publish_dir *dir;
     struct piece outcome, body;
     char *other;                      /* name of the other kind of outcome, or NULL */
@@ -83,7 +84,8 @@ struct batch {
 };
 
 /* publish_batch.c */
-void batch_run(struct batch *b, struct op *ops);
+/* later: the tasks that follow; what the batch would take away from one of them is read for it before. */
+void batch_run(struct batch *b, struct op *ops, struct op *later);
 /* The directory at path, opened once a batch. NULL: *err is a negative errno. */
 struct publish_dir *batch_dir(struct batch *b, const char *path, size_t len, int *err);
 /* create: makes it if need be. */
@@ -114,8 +116,10 @@ void sweep_temporaries(const char *path);
 void keep_old(struct batch *b, struct op *op);
 
 /* publish_source.c */
-/* Reads the outcome to rename; the task fails, or is over with "absent", or its pieces have content. */
+/* Reads the outcome to rename, once; the task fails, or is over with "absent", or its pieces have content. */
 void source_load(struct batch *b, struct op *op);
+/* The same for a task of a later batch, when another one is about to take the name. */
+void source_load_early(struct batch *b, struct op *op);
 
 /* publish_sync.c */
 struct sync_pool *sync_pool_open(void); /* NULL: no memory; with fewer threads it works too */

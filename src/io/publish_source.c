@@ -1,5 +1,6 @@
 /* A renamed job's outcome: found, proved to be the job's own, and given its new name in the text. */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -125,11 +126,32 @@ static void load_body(struct op *op, const char *base)
     free(name);
 }
 
+static void forget(char **owned)
+{
+    free(*owned);
+    *owned = NULL;
+}
+
+/* Loaded early: where another task took the name since, what has it now is not for this one to remove. */
+static void look_again(struct op *op)
+{
+    struct stat st;
+    if (op->source_dir && fstatat(op->source_dir->fd, op->source_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+        st.st_dev == op->source_stat.st_dev && st.st_ino == op->source_stat.st_ino)
+        return;
+    forget(&op->source_name);
+    forget(&op->source_body);
+}
+
 void source_load(struct batch *b, struct op *op)
 {
     op->source_dir = source_dir(b, op);
     if (op->over)
         return;
+    if (op->loaded) {
+        look_again(op);
+        return;
+    }
     const char *slash = op->from_stem ? strrchr(op->from_stem, '/') : NULL;
     const char *base = slash ? slash + 1 : op->from_stem;
     if (!op->source_dir || !find_outcome(op, base)) {
@@ -144,4 +166,19 @@ void source_load(struct batch *b, struct op *op)
     op->mode = op->source_stat.st_mode;
     if (!op->success)
         load_body(op, base);
+    op->loaded = !op->over;
+}
+
+/* What cannot be loaded now is tried again at its turn. */
+void source_load_early(struct batch *b, struct op *op)
+{
+    source_load(b, op);
+    op->source_dir = NULL; /* the batch's */
+    if (!op->over)
+        return;
+    forget(&op->source_name);
+    forget(&op->source_text);
+    op->outcome.bytes = NULL;
+    op->result = (struct publish_result){0};
+    op->over = false;
 }

@@ -5,6 +5,7 @@
 
 #define SHA_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define SHA_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+#define SHA_C "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"
 
 static void put_error(const struct tempdir *d, const char *name, const char *job, const char *sha)
 {
@@ -172,6 +173,68 @@ static void a_rename_waits_for_the_outcome_before_it(void **state)
     expect_job(&f->spool, "c.result.json", "c.yaml");
 }
 
+static void move(struct fixture *f, const char *from, const char *to, const char *sha)
+{
+    char job[16];
+    snprintf(job, sizeof job, "%s.yaml", to);
+    assert_int_equal(publish_renamed(f->publish, from, NULL, to, job, 0, sha, on_done, next_report(f)), 0);
+}
+
+static void expect_moved(struct fixture *f, const char *stem, const char *ending, const char *sha)
+{
+    char name[32], job[16];
+    snprintf(name, sizeof name, "%s%s", stem, ending);
+    snprintf(job, sizeof job, "%s.yaml", stem);
+    expect_job(&f->spool, name, job);
+    assert_non_null(strstr(file_text(&f->spool, name), sha));
+}
+
+/* Documents that change places: each one's outcome lies where another one's has to go. */
+static void outcomes_may_change_places(void **state)
+{
+    struct fixture *f = *state;
+    put_result(&f->spool, "a.result.json", "a.yaml", SHA_A);
+    put_error(&f->spool, "b.error.json", "b.yaml", SHA_B);
+    put_file(&f->spool, "b.error.body", "paid");
+    move(f, "b", "a", SHA_B);
+    move(f, "a", "b", SHA_A);
+    wait_for(f, 2);
+    expect_moved(f, "a", ".error.json", SHA_B);
+    assert_string_equal(file_text(&f->spool, "a.error.body"), "paid");
+    expect_moved(f, "b", ".result.json", SHA_A);
+    assert_int_equal(count_names(f->spool.path, ""), 3);
+    assert_int_equal(count_temporaries(f), 0);
+}
+
+/* One that is put before the others moves them all. */
+static void each_may_take_the_next_one_s_place(void **state)
+{
+    struct fixture *f = *state;
+    put_result(&f->spool, "a.result.json", "a.yaml", SHA_A);
+    put_error(&f->spool, "b.error.json", "b.yaml", SHA_B);
+    put_result(&f->spool, "c.result.json", "c.yaml", SHA_C);
+    move(f, "a", "b", SHA_A);
+    move(f, "b", "c", SHA_B);
+    move(f, "c", "d", SHA_C);
+    wait_for(f, 3);
+    expect_moved(f, "b", ".result.json", SHA_A);
+    expect_moved(f, "c", ".error.json", SHA_B);
+    expect_moved(f, "d", ".result.json", SHA_C);
+    assert_int_equal(count_names(f->spool.path, ""), 3);
+}
+
+/* Nothing is left at the old name where nobody takes it: the other one's outcome was collected. */
+static void a_place_that_nobody_takes_is_free_afterwards(void **state)
+{
+    struct fixture *f = *state;
+    put_result(&f->spool, "a.result.json", "a.yaml", SHA_A);
+    move(f, "b", "a", SHA_B);
+    move(f, "a", "b", SHA_A);
+    wait_for(f, 2);
+    expect_moved(f, "b", ".result.json", SHA_A);
+    assert_int_equal(count_names(f->spool.path, ""), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -182,6 +245,9 @@ int main(void)
         TEST(a_rename_cut_by_a_crash_is_finished),
         TEST(what_is_not_the_job_s_stays_where_it_is),
         TEST(a_rename_waits_for_the_outcome_before_it),
+        TEST(outcomes_may_change_places),
+        TEST(each_may_take_the_next_one_s_place),
+        TEST(a_place_that_nobody_takes_is_free_afterwards),
     };
     return cmocka_run_group_tests_name("io_publish_renamed", tests, NULL, NULL);
 }
