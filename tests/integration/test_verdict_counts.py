@@ -135,7 +135,8 @@ def test_the_body_is_the_same_across_attempts_restarts_and_retries(spool, hostil
                                 "block": "first\n\n  second\n", "empty": ""}
 
 
-def test_the_body_is_fixed_at_the_first_attempt(spool, hostile, daemon):
+@pytest.mark.parametrize("when", ["in flight", "waiting again"])
+def test_the_body_is_fixed_at_the_first_attempt(spool, hostile, daemon, when):
     """Until then inputs_as applies in place; after it the server has seen one body and sees no other."""
     server = hostile()
     script(server, wf_echo=["hold:500", "ok"], wf_b="ok")
@@ -143,14 +144,18 @@ def test_the_body_is_fixed_at_the_first_attempt(spool, hostile, daemon):
     spool.drop("a.yaml", text)
     daemon(server.url, config=QUICK)
     wait_for(lambda: posts(server) == 1, "the first attempt")
+    if when == "waiting again":
+        flowspool(spool, "pause")
+        release(server)
+        wait_for(lambda: live(spool)["in_flight"] == 0, "its end")
     typed = "inputs_as: typed\n# the same job\n" + text
     spool.drop("a.yaml", typed)
-    spool.drop("b.yaml", "inputs_as: typed\n" + job_text(workflow="wf_b", inputs={"n": 3}))
     digest = hashlib.sha256(typed.encode()).hexdigest()
     wait_for(lambda: digest in flowspool(spool, "list", "--json"), "the new bytes to be read")
-    spool.outcome("b")
+    spool.drop("b.yaml", "inputs_as: typed\n" + job_text(workflow="wf_b", inputs={"n": 3}))
+    flowspool(spool, "resume")
     release(server)
-    assert spool.outcome("a")["attempts"] == 2
+    assert spool.outcome("a")["attempts"] == 2 and spool.outcome("b")["success"] is True
     assert bodies(server) == {'{"n":"3"}': 2}
     assert bodies(server, "wf_b") == {'{"n":3}': 1}
 
