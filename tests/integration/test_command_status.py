@@ -141,7 +141,7 @@ def test_vanished_and_lost_state_are_told_apart(spool, sandbox, daemon):
         other.drop(f"job-{i}.yaml", inputs={"text": i})
     (other.path / "job-0.result.json").write_text("{}")
     d = daemon(s.url, spool=other)
-    d.logged("lost-state")
+    wait_for(lambda: gates(other) == ["lost-state"], "that loss to be noticed")
     text = " ".join(flowspool(other, "status").split())
     assert "held: the state was lost" in text and "files vanished" not in text
     d.kill()
