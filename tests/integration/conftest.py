@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import time
 import urllib.request
@@ -176,7 +177,10 @@ class Daemon:
         self.process.communicate()
 
     def logged(self, text):
-        return wait_for(lambda: text in self.log, f"the log to say {text!r}; it says:\n{self.log}")
+        try:
+            return wait_for(lambda: text in self.log, f"the log to say {text!r}")
+        except AssertionError as e:
+            raise AssertionError(f"{e}; it says:\n{self.log}") from None
 
 
 # Short times, so that tests wait for conditions and not for defaults.
@@ -190,6 +194,16 @@ connect_timeout: 2s
 @pytest.fixture
 def spool(tmp_path):
     return Spool(tmp_path / "spool")
+
+
+@pytest.fixture
+def port():
+    """A port on which nobody listens until the test starts a server there, and which nobody else is given, before, between
+    and after. What is bound and does not listen refuses connections and bars no server that sets SO_REUSEADDR too."""
+    with socket.socket() as reserved:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", 0))
+        yield reserved.getsockname()[1]
 
 
 @pytest.fixture
@@ -262,3 +276,32 @@ def flowspool(spool, *arguments, check=True):
     if check:
         assert done.returncode == 0, done.stderr
     return done.stdout if check else done
+
+
+def live(spool):
+    """What the daemon says of itself in its status. Waits for it: while it starts, or cannot answer in the second that the
+    command gives it, the status comes from the state alone."""
+
+    def ask():
+        done = flowspool(spool, "status", "--json", check=False)
+        return json.loads(done.stdout)["live"] if done.returncode == 0 else None
+
+    return wait_for(ask, "the daemon to answer")
+
+
+def holds(spool):
+    """What holds sending, by kind; of several of a kind the last."""
+    return {h["kind"]: h for h in live(spool)["holds"]}
+
+
+def gates(spool):
+    """The causes for which somebody has to open sending again."""
+    return [h["cause"] for h in live(spool)["holds"] if h["kind"] == "gate"]
+
+
+def stays(condition, seconds):
+    """Nothing announces what does not happen: it is looked at for a while."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        assert condition()
+        time.sleep(0.02)

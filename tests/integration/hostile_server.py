@@ -15,7 +15,7 @@ Control (on control_port)
     PUT  /script   the script, see below; replaces the one before and restarts its counters
     GET  /stats    what has been seen, see below
     POST /reset    forgets what has been seen
-    POST /release  lets every waiting `hold` go on
+    POST /release  lets every `hold` go on that /stats has counted
 
 Script
     A JSON object: workflow id -> step, or list of steps. The n-th POST to a workflow takes the n-th step,
@@ -31,8 +31,8 @@ Script
     ok                (result)    200, {"success": true, "result": ...}; default: the digest of the body
     status            (status)    that status; "body" (text or JSON), default: the service's form of it
     delay             (seconds)   waits, then ok
-    hold                          waits for POST /release, then ok
-    hold-body                     the same, but all of the reply except its last byte comes before
+    hold              (status)    waits for POST /release, then ok, or that status
+    hold-body                     waits, then ok, but all of the reply except its last byte comes before
     hang                          never answers
     reset-before-read             resets after the headers, with the body unread
     reset-after-read              resets after the whole request
@@ -130,13 +130,17 @@ class State:
         self.last_headers = ""
 
     def step(self, name, default):
-        """The next step for a workflow (or for "@accept")."""
+        """The next step for a workflow (or for "@accept"). With the lock held."""
+        steps = self.script.get(name, default)
+        steps = steps if isinstance(steps, list) else [steps]
+        index = min(self.taken[name], len(steps) - 1)
+        self.taken[name] += 1
+        return parse_step(steps[index])
+
+    def let_go(self):
         with self.lock:
-            steps = self.script.get(name, default)
-            steps = steps if isinstance(steps, list) else [steps]
-            index = min(self.taken[name], len(steps) - 1)
-            self.taken[name] += 1
-            return parse_step(steps[index])
+            waiting, self.release = self.release, threading.Event()
+        waiting.set()
 
     def count(self, table, workflow, body):
         text = body.decode("utf-8", "backslashreplace")
@@ -155,9 +159,7 @@ class State:
 
 def run_step(x):
     """One POST to the endpoint; DIE when the connection must end."""
-    state = x.state
-    x.step = state.step(x.workflow, state.script.get("*", state.default))
-    name = x.step["do"]
+    state, name = x.state, x.step["do"]
     if name not in UNREAD and not x.read_body():
         return DIE
     if state.stopping.wait(float(x.step.get("wait", 0))):
@@ -168,6 +170,9 @@ def run_step(x):
 def serve_post(x):
     state = x.state
     with state.lock:
+        # With the count: whoever has seen it may change the script or release, and means this request.
+        x.step = state.step(x.workflow, state.script.get("*", state.default))
+        x.release = state.release
         state.posts += 1
         state.in_flight += 1
         state.peak = max(state.peak, state.in_flight)
@@ -183,8 +188,8 @@ def serve_post(x):
 
 
 def serve_endpoint(state, sock, context):
-    accept = state.step("@accept", "ok")["do"]
     with state.lock:
+        accept = state.step("@accept", "ok")["do"]
         state.connections += 1
     if accept != "ok":
         return serve_accept(state, sock, accept)
@@ -243,8 +248,7 @@ def control(state, x):
             state.reset()
         return 200, {}
     if x.path == "/release" and x.method == "POST":
-        state.release.set()
-        state.release = threading.Event()
+        state.let_go()
         return 200, {}
     return 404, {"error": "GET /stats, PUT /script, POST /reset, POST /release"}
 
@@ -319,7 +323,7 @@ def wait_for_the_end(state, until_eof):
         threading.Thread(target=watch_stdin, daemon=True).start()
     while not state.stopping.wait(3600):
         pass
-    state.release.set()
+    state.let_go()
 
 
 def main():

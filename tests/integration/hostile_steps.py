@@ -11,6 +11,7 @@ DIE = object()  # what a step returns when its connection must end
 # What NAME:VALUE sets, and its type.
 VALUES = {
     "ok": ("result", str), "status": ("status", int), "delay": ("seconds", float), "early": ("status", int),
+    "hold": ("status", int),
     "cut": ("bytes", int), "bad-length": ("length", str), "html": ("status", int), "text": ("status", int),
     "deep": ("depth", int), "big": ("mb", float), "huge-chunked": ("mb", float), "huge-length": ("mb", float),
     "drip": ("rate", float), "drip-headers": ("rate", float), "flood-1xx": ("mb", float),
@@ -45,6 +46,7 @@ class Exchange:
         self.method = self.path = self.workflow = self.head = ""
         self.body, self.rest, self.length = b"", b"", 0
         self.step = {}
+        self.release = None  # what lets a `hold` go on
 
     # ---- reading ----
 
@@ -206,7 +208,7 @@ ERRORS = {401: "Unauthorized", 402: "Invalid billing", 404: "Workflow not found"
 
 
 @step("status")
-def _(x):
+def answer_status(x):
     status = int(x.step.get("status", 500))
     if status < 400 or "body" in x.step:
         body = x.success()
@@ -224,15 +226,17 @@ def _(x):
 
 @step("hold")
 def _(x):
-    x.state.release.wait()
-    return DIE if x.state.stopping.is_set() else x.ok()
+    x.release.wait()
+    if x.state.stopping.is_set():
+        return DIE
+    return answer_status(x) if "status" in x.step else x.ok()
 
 
 @step("hold-body")
 def _(x):
     body = x.success()
     x.send(x.head_bytes(200, {"Content-Type": "application/json", "Content-Length": len(body)}) + b"\r\n" + body[:-1])
-    x.state.release.wait()
+    x.release.wait()
     if x.state.stopping.is_set():
         return DIE
     x.send(body[-1:])

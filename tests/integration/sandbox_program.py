@@ -19,7 +19,7 @@ workflows:
   wf_cited:
     template: "{{a}} and {{b}}"
     citations: [https://example.org/a, {title: B, url: https://example.org/b}]
-  wf_slow: {template: "slow {{a}}", latency: 300ms}
+  wf_slow: {template: "slow {{a}}", latency: 3s}
   wf_draft: {template: x, published: false}
 """
 NOTICE = "[flowspool-sandbox: this is the rendered template; no language model was asked]\n\n"

@@ -3,11 +3,7 @@
 import signal
 
 from command_line import command, frozen, status
-from conftest import Spool, flowspool, wait_for
-
-
-def gates(spool):
-    return [h["cause"] for h in status(spool)["live"]["holds"] if h["kind"] == "gate"]
+from conftest import Spool, flowspool, gates, live, wait_for
 
 
 def flat(spool):
@@ -54,7 +50,7 @@ def test_a_pause_outlives_restarts_and_crashes(spool, sandbox, daemon):
         assert about["paused"] is True and about["paused_at"] == since
         assert "nothing: no daemon; for " in flat(spool) and "paused; to go on: flowspool resume" in flat(spool)
         d = daemon(s.url)
-        wait_for(lambda: status(spool)["daemon"] == "running" and status(spool)["live"]["scanned"], "the daemon")
+        wait_for(lambda: live(spool)["scanned"], "the daemon")
         assert gates(spool) == ["paused"]
         assert "sending held for " in flat(spool) and "paused; to go on" in flat(spool)
         assert command("--spool", spool.path, "pause").returncode == 0

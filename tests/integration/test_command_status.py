@@ -10,13 +10,12 @@ import tempfile
 import pytest
 
 from command_line import command, frozen, narrow, on_terminal, status
-from conftest import BIN, Spool, flowspool, wait_for
+from conftest import BIN, Spool, flowspool, gates, live, wait_for
 from hostile_control import script
 
 
 def held(spool, kind):
-    live = status(spool)["live"]
-    return [h for h in live["holds"] if h["kind"] == kind] if live else []
+    return [h for h in live(spool)["holds"] if h["kind"] == kind]
 
 
 def wait_held(spool, kind):
@@ -49,10 +48,16 @@ def test_live_daemon(spool, sandbox, daemon):
         spool.outcome(f"job-{i}")
     wait_for(lambda: status(spool)["jobs"]["refused_files"] == 1, "the second twice to be refused")
     d.send(signal.SIGHUP)
-    about = wait_for(lambda: (a := status(spool))["live"]["ignored"] == 2 and a["jobs"]["failed"] == 1 and a, "the scan")
+    counts = {"done": 6, "failed": 1, "later": 1, "held": 1, "waiting": 0, "in_flight": 0, "missing": 0}
+
+    def settled():
+        about = status(spool)
+        now = about["live"] and about["live"]["ignored"] == 2 and about["live"]["run"]["done"] == 6 and about["left_ms"] == 0
+        return about if now and about["jobs"].items() >= counts.items() else None
+
+    about = wait_for(settled, "all to have ended and the scan")
     assert about["daemon"] == "running" and about["reason"] is None and about["live"]["pid"] == d.process.pid
-    assert about["jobs"] == {**about["jobs"], "done": 6, "failed": 1, "later": 1, "held": 1, "waiting": 0, "in_flight": 0, "missing": 0}
-    assert about["live"]["rate"]["limit"] == 40 and about["live"]["run"]["done"] == 6 and about["left_ms"] == 0
+    assert about["live"]["rate"]["limit"] == 40
     text = flowspool(spool, "status")
     for words in ["running (pid", s.url, "6 done", "1 failed", "1 for later", "1 held", "1 refused file", "2 ignored files",
                   "the server's limit is 40", "at most ", "run 6 bought; 6 done, 1 failed, 1 refused file; 6 requests", "in flight", "/s", "sending   open"]:
@@ -85,7 +90,7 @@ def test_holds_of_the_far_side(spool, sandbox, daemon, options, kind, cause, wor
     spool.drop("a.yaml")
     hold = wait_held(spool, kind)
     assert hold["cause"] == cause and hold["held_for_ms"] >= 0
-    assert [h["kind"] for h in status(spool)["live"]["holds"]] == [kind]
+    assert [h["kind"] for h in live(spool)["holds"]] == [kind]
     text = flowspool(spool, "status")
     flat = " ".join(text.split())
     assert "sending held for" in flat and words in flat and re.search("asks again in|one request asks now", flat) and narrow(text.split("rate ")[1]), text
@@ -93,13 +98,12 @@ def test_holds_of_the_far_side(spool, sandbox, daemon, options, kind, cause, wor
         assert status(spool)["left_ms"] is None and "; about" not in text, "nobody knows how long it takes"
 
 
-def test_hold_of_a_workflow(spool, sandbox, daemon):
-    # 20 failures in a row of one workflow, while another one works
-    flaky = sandbox("--limiter", "none", "--latency", "0")
+def test_hold_of_a_workflow(spool, sandbox, daemon, port):
+    """It has worked and is gone now."""
+    flaky = sandbox("--limiter", "none", "--latency", "0", port=port)
     d = daemon(flaky.url)
     spool.drop("first.yaml", workflow="wf_flaky", inputs={"text": "works"})
     spool.outcome("first")
-    port = flaky.url.rpartition(":")[2]
     flaky.stop()
     sandbox("--limiter", "none", "--fault", "404", port=port)
     spool.drop("second.yaml", workflow="wf_flaky", inputs={"text": "gone"})
@@ -128,7 +132,7 @@ def test_vanished_and_lost_state_are_told_apart(spool, sandbox, daemon):
     wait_for(lambda: status(spool)["jobs"] and status(spool)["jobs"]["waiting"] == 24, "the jobs")
     for i in range(20):
         (spool.path / f"job-{i}.yaml").unlink()
-    wait_for(lambda: any(h["cause"] == "vanished" for h in held(spool, "gate")), "the loss to be noticed")
+    wait_for(lambda: "vanished" in gates(spool), "the loss to be noticed")
     text = " ".join(flowspool(spool, "status").split())
     assert "most job files vanished at once" in text and "state was lost" not in text and "20 whose files are gone" in text
     d.stop()
@@ -137,7 +141,7 @@ def test_vanished_and_lost_state_are_told_apart(spool, sandbox, daemon):
         other.drop(f"job-{i}.yaml", inputs={"text": i})
     (other.path / "job-0.result.json").write_text("{}")
     d = daemon(s.url, spool=other)
-    d.logged("lost-state")
+    wait_for(lambda: gates(other) == ["lost-state"], "that loss to be noticed")
     text = " ".join(flowspool(other, "status").split())
     assert "held: the state was lost" in text and "files vanished" not in text
     d.kill()
@@ -222,7 +226,7 @@ def test_long_paths(sandbox, daemon, tmp_path):
     d.logged("spool ")
     wait_for(lambda: status(spool)["daemon"] == "running", "an answer")
     assert command("--spool", spool.path, "pause").returncode == 0
-    assert [h["cause"] for h in status(spool)["live"]["holds"]] == ["paused"]
+    assert gates(spool) == ["paused"]
     assert d.stop() == 0
 
 

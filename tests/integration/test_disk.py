@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from conftest import Spool, flowspool, wait_for
+from conftest import Spool, flowspool, live, wait_for
 from hostile_control import posts, release, script, stats
 
 MIB = 1 << 20
@@ -55,9 +55,7 @@ def fill(place, leave=0):
 
 
 def holds(spool):
-    done = flowspool(spool, "status", "--json", check=False)
-    live = json.loads(done.stdout)["live"] if done.returncode == 0 else None
-    return [(h["kind"], h["cause"]) for h in live["holds"]] if live else []
+    return [(h["kind"], h["cause"]) for h in live(spool)["holds"]]
 
 
 def whole(spool):

@@ -1,19 +1,25 @@
 """Ways in which job files arrive. Each gets exactly one purchase and one outcome, however it was written."""
 
+import hashlib
+import json
 import os
 import shutil
 import subprocess
 import time
 
 import pytest
-from conftest import job_text, wait_for
+from conftest import flowspool, job_text, live, stays, wait_for
+from hostile_control import posts
 
-TEXT = job_text(inputs={"text": "hello", "more": "x" * 300})
+# Every part of it from the third line on is a job too: whoever takes it too early buys something else.
+INPUTS = {f"input{n}": f"{n} " + "x" * 60 for n in range(5)}
+TEXT = "workflow: wf_echo\ninputs:\n" + "".join(f"  {name}: {value}\n" for name, value in INPUTS.items())
 
 
 def one_purchase(spool, server, stem="a"):
     assert spool.outcome(stem)["success"] is True
-    assert [r[1:] for r in server.posts()] == [(1, 1)]
+    whole = hashlib.sha256(json.dumps(INPUTS, separators=(",", ":")).encode()).hexdigest()
+    assert [(r["posts"], r["charged"], r["body_sha256"]) for r in server.stats()["requests"]] == [(1, 1, whole)]
 
 
 def by_cp(spool, aside):
@@ -37,11 +43,14 @@ def by_a_slow_writer(spool, aside):
 
 
 def by_lines(spool, aside):
-    """Opened, appended to and closed for each line: each close looks like the end."""
+    """Opened, appended to and closed for each line: each close looks like the end. The pauses are short for settle."""
     for piece in TEXT.splitlines(keepends=True):
         with open(spool.path / "a.yaml", "a") as f:
             f.write(piece)
         time.sleep(0.1)
+
+
+by_lines.settle = "3s"
 
 
 def by_an_editor(spool, aside):
@@ -77,8 +86,10 @@ def test_one_purchase_and_one_outcome(spool, sandbox, daemon, tmp_path, way, res
     aside.mkdir()
     (aside / "a.yaml").write_text(TEXT)
     server = sandbox("--limiter", "none")
-    d = daemon(server.url, config=f"rescan: {rescan}\n")
-    wait_for(lambda: spool.state.exists(), "the start")
+    config = tmp_path / "config.yaml"
+    config.write_text(f"rescan: {rescan}\nsettle: {getattr(way, 'settle', '200ms')}\n")
+    d = daemon(server.url, "-c", config)
+    wait_for(lambda: live(spool)["scanned"], "the first scan")
     way(spool, aside)
     one_purchase(spool, server)
     spool.drop("b.yaml", inputs={"n": 2})
@@ -191,3 +202,51 @@ def test_names_that_cannot_have_an_outcome(spool, sandbox, daemon):
     spool.drop("b.yaml")
     spool.outcome("b")
     assert server.stats()["requests_total"] == 1
+
+
+def test_a_job_file_that_is_too_large(spool, hostile, once):
+    """Refused by its size alone, to the byte, and what it holds is not looked at; its neighbours go."""
+    server = hostile()
+    text = job_text(inputs={"text": "t"})
+    fits, over = text + "#" * (2048 - len(text)), text + "#" * (2049 - len(text))
+    spool.drop("fits.yaml", fits)
+    spool.drop("over.yaml", over)
+    spool.drop("huge.yaml", "no job: [" + "\0" * 3_000_000)
+    status, d = once(server.url, config="max_job_size: 2KiB\n")
+    assert status == 1, d.log
+    assert spool.result("fits")["success"] is True and posts(server) == 1
+    for stem in ("over", "huge"):
+        error = spool.error(stem)
+        assert error["error"]["code"] == "invalid_job" and error["attempts"] == 0
+        assert "larger than max_job_size (2048 bytes)" in error["error"]["message"]
+        assert f"{stem}.yaml" in d.log
+    (spool.path / "over.yaml").write_text(text.replace("wf_echo", "wf_other"))
+    assert once(server.url, config="max_job_size: 2KiB\n")[0] == 0
+    assert spool.result("over")["success"] is True, "made smaller it runs"
+
+
+# Root reads what it may not: here it is a user like any other.
+WITHOUT_PRIVILEGE = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+
+
+@pytest.mark.skipif(bool(WITHOUT_PRIVILEGE) and shutil.which("setpriv") is None, reason="root can list every directory")
+def test_what_cannot_be_listed_is_not_gone(spool, hostile, daemon):
+    """A job is missed and forgotten only when its directory was listed without it."""
+    server = hostile()
+    (spool.path / "PAUSE").touch()
+    d = daemon(server.url, config="recursive: true\nrescan: 100ms\nforget_after: 200ms\n", prefix=WITHOUT_PRIVILEGE)
+    spool.drop("sub/a.yaml")
+    spool.drop("other.yaml", inputs={"n": "other"})
+    listed = lambda: {j["job"]: j for j in map(json.loads, flowspool(spool, "list", "--json", check=False).stdout.splitlines())}
+    before = wait_for(lambda: len(listed()) == 2 and listed()["sub/a.yaml"], "the jobs")
+    (spool.path / "sub").chmod(0)
+    try:
+        d.logged("sub: cannot be listed")
+        (spool.path / "other.yaml").unlink()
+        wait_for(lambda: "other.yaml" not in listed(), "scans, and the other to be forgotten")
+        stays(lambda: listed()["sub/a.yaml"]["state"] == "waiting", 0.5)
+    finally:
+        (spool.path / "sub").chmod(0o755)
+    (spool.path / "PAUSE").unlink()
+    assert spool.outcome("sub/a")["queued_at"] == before["queued_at"]
+    assert posts(server) == 1

@@ -1,21 +1,15 @@
 """Every exit status of the contract's table, and which one wins where several apply: 5, 3, 6, 1."""
 
-import json
 import os
 import signal
 import sqlite3
 import subprocess
 
 import pytest
-from conftest import BIN, flowspool, wait_for
+from conftest import BIN, flowspool, gates, wait_for
 from hostile_control import posts, release, script, stats
 
 QUICK = "retry: {base: 10ms, cap: 50ms}\n"
-
-
-def gates(spool):
-    live = json.loads(flowspool(spool, "status", "--json"))["live"]
-    return {h["cause"] for h in live["holds"]} if live else set()
 
 
 def last_line(d):

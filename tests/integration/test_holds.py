@@ -1,19 +1,11 @@
 """Holds: of the account, of the endpoint, of a workflow. Distinct, visible, and over by themselves; and how --once ends
 with them."""
 
-import json
-import socket
-
 import pytest
-from conftest import flowspool, wait_for
+from conftest import holds, wait_for
 from hostile_control import posts, release, script, stats
 
 FAST_PROBE = "retry: {base: 10ms, cap: 50ms}\n"
-
-
-def holds(spool):
-    live = json.loads(flowspool(spool, "status", "--json"))["live"]
-    return {h["kind"]: h for h in live["holds"]} if live else {}
 
 
 # --- the account ---
@@ -98,13 +90,10 @@ def test_an_endpoint_that_is_not_the_service(spool, hostile, daemon, step):
     assert all(spool.result(f"j{n}")["attempts"] == 1 for n in range(4))
 
 
-def test_nobody_listens_and_once_loses_patience(spool, once):
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{s.getsockname()[1]}"
-        for n in range(3):
-            spool.drop(f"j{n}.yaml", inputs={"n": n})
-        code, d = once(url, config="once_patience: 1s\n")
+def test_nobody_listens_and_once_loses_patience(spool, once, port):
+    for n in range(3):
+        spool.drop(f"j{n}.yaml", inputs={"n": n})
+    code, d = once(f"http://127.0.0.1:{port}", config="once_patience: 1s\n")
     assert code == 6, d.log
     assert spool.outcomes() == []
     assert "3 held" in d.log or "3 waiting" in d.log

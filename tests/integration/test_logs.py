@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from conftest import flowspool, wait_for
+from conftest import flowspool, live, wait_for
 from hostile_control import posts, release, script, stats
 
 LINE = re.compile(r"^(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) (?P<level>error|warn|info|debug) (?P<text>\S.*)$")
@@ -93,14 +93,8 @@ def test_nothing_chatty_at_the_default_level(spool, hostile, daemon):
 # --- holds ---
 
 
-def live(spool):
-    done = flowspool(spool, "status", "--json", check=False)
-    return json.loads(done.stdout)["live"] if done.returncode == 0 else None
-
-
 def holds(spool):
-    status = live(spool)
-    return status["holds"] if status else []
+    return live(spool)["holds"]
 
 
 HOLDS = [
@@ -140,11 +134,8 @@ def test_a_hold_is_told_apart_and_leaves_by_itself(spool, hostile, daemon, kind,
     assert d.stop() == 0
 
 
-def test_a_hold_while_nobody_listens(spool, hostile, daemon, tmp_path):
-    """Nothing was sent: the endpoint's hold, which ends when somebody listens again."""
-    server = hostile()
-    port = server.about["port"]
-    server.stop()
+def test_a_hold_while_nobody_listens(spool, hostile, daemon, port):
+    """Nothing was sent: the endpoint's hold, which ends when somebody listens."""
     spool.drop("a.yaml")
     d = daemon(f"http://127.0.0.1:{port}")
     found = wait_for(lambda: holds(spool), "the hold")

@@ -35,7 +35,7 @@ def digest(workflow, inputs, run=""):
 
 def test_times_and_last_reply_of_several_attempts(spool, hostile, once):
     """started_at is the first attempt's, duration_ms, http_status and request_id the last one's."""
-    first = {"do": "status", "status": 500, "wait": 1.2, "headers": {"x-vercel-id": "first"}}
+    first = {"do": "status", "status": 500, "wait": 3, "headers": {"x-vercel-id": "first"}}
     last = {"do": "ok", "wait": 0.3, "headers": {"x-vercel-id": "last"}}
     server = hostile()
     script(server, wf_a=[first, last], wf_b=[first, {"do": "text", "status": 422, "wait": 0.3}])
@@ -45,9 +45,9 @@ def test_times_and_last_reply_of_several_attempts(spool, hostile, once):
     for outcome, status, request_id in ((spool.result("a"), 200, "last"), (spool.error("b"), 422, "fra1::hostile")):
         assert outcome["attempts"] == 2 and outcome["request_id"] == request_id
         assert outcome.get("http_status", outcome.get("error", {}).get("http_status")) == status
-        assert 250 <= outcome["duration_ms"] < 1100
+        assert 290 <= outcome["duration_ms"] < 2900
         queued, started, finished = (instant(outcome[k]) for k in ("queued_at", "started_at", "finished_at"))
-        assert queued <= started and finished - started >= 1.5
+        assert queued <= started and finished - started >= 3.29
 
 
 def test_request_sha256_of_every_form(spool, hostile, once):
@@ -129,8 +129,8 @@ def test_killed_after_the_outcome_appeared_writes_the_same_outcome(spool, hostil
               "trace=renameat,renameat2,rename", "-e", "inject=renameat,renameat2,rename:delay_exit=20000000"]
     d = daemon(server.url, prefix=prefix)
     first = wait_for(lambda: spool.result("a") and (spool.path / "a.result.json").read_bytes(), "the result")
-    pid = int(trace.read_text().split()[0])
-    os.kill(pid, 9)
+    pid = wait_for(lambda: trace.read_text().split(), "the trace to be written")[0]
+    os.kill(int(pid), 9)
     d.kill()
     assert once(server.url)[0] == 0
     assert (spool.path / "a.result.json").read_bytes() == first

@@ -215,8 +215,12 @@ def test_once_without_a_terminal_says_what_matters(spool, hostile, once):
     assert "3 done, 1 failed" in lines[1] and "1 for later" in lines[1]
 
 
-def test_once_on_a_terminal_shows_progress(spool, sandbox, tmp_path):
+PROGRESS = re.compile(r"(\d+) done, 0 failed, (\d+) in flight, (\d+) waiting, (\d+\.\d)/s, (\?|[\dhms ]+) left")
+UNITS = {"h": 3600, "m": 60, "s": 1, "ms": 0.001}
 
+
+def test_once_on_a_terminal_shows_progress(spool, sandbox, tmp_path):
+    """How many, how fast, how long: one line that is written over, and the numbers fit each other."""
     server = sandbox("--limiter", "none", "--latency", "100ms")
     key = tmp_path / "key"
     key.write_text(KEY)
@@ -241,8 +245,19 @@ def test_once_on_a_terminal_shows_progress(spool, sandbox, tmp_path):
     assert process.wait() == 0
     text = seen.decode()
     assert text.count("\r") > 3, text
-    for word in ("done", "failed", "in flight", "waiting"):
-        assert word in text
+    shown = [m.groups() for m in PROGRESS.finditer(text)]
+    assert len(shown) > 3 and text.count("in flight") == len(shown), text
+    for done, in_flight, waiting, rate, left in shown:
+        assert int(done) <= 20 and int(in_flight) <= 1 and int(waiting) <= 20
+        if int(waiting) == 0:
+            assert left == "0s"
+        elif float(rate) == 0:
+            assert left == "?", "nobody knows yet"
+        else:
+            seconds = sum(int(n) * UNITS[unit] for n, unit in re.findall(r"(\d+)([a-z]+)", left))
+            # The rate is rounded, what is less than a second is cut off.
+            assert int(waiting) / (float(rate) + 0.06) - 1 <= seconds <= int(waiting) / (float(rate) - 0.05), text
+    assert any(0 < float(rate) <= 10 and int(waiting) > 0 for _, _, waiting, rate, _ in shown), "ten a second at most"
     assert re.search(r"20 done, 0 failed", text)
 
 

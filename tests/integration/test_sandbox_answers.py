@@ -109,7 +109,7 @@ def test_latency_of_a_workflow(start, options, slow):
     s = start("--limiter", "none", *options)
     begin = time.monotonic()
     assert s.run("wf_slow", {"a": 1})[0] == 200
-    assert (time.monotonic() - begin >= 0.299) == slow
+    assert (time.monotonic() - begin >= 2.999) == slow
     assert s.run("wf_story")[0] == 200
 
 

@@ -163,12 +163,9 @@ NGHTTPX = shutil.which("nghttpx") or shutil.which("nghttpx", path="/usr/sbin")
 
 
 @pytest.mark.skipif(NGHTTPX is None, reason="nghttpx (nghttp2-proxy) is not installed; the sandbox speaks HTTP/1.1 only")
-def test_requests_share_a_connection_where_tls_offers_http_2(spool, sandbox, daemon, certificates, tmp_path):
-    server = sandbox("--limiter", "none", "--latency", "400ms")
+def test_requests_share_a_connection_where_tls_offers_http_2(spool, sandbox, daemon, certificates, tmp_path, port):
+    server = sandbox("--limiter", "none", "--latency", "2s")
     cert, key = certificates("right")
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
     with open(tmp_path / "nghttpx.log", "wb") as log:
         front = subprocess.Popen([NGHTTPX, "--conf=/dev/null", f"--frontend=127.0.0.1,{port}",
                                   f"--backend=127.0.0.1,{server.url.rpartition(':')[2]}", "--backend-connections-per-host=200", key, cert],
@@ -251,11 +248,10 @@ def test_a_proxy_that_is_not_there(spool, hostile, daemon):
 # --- away and back ---
 
 
-def test_a_server_that_is_away_costs_no_attempt(spool, sandbox, daemon):
+def test_a_server_that_is_away_costs_no_attempt(spool, sandbox, daemon, port):
     """Stopped under load and started again on its port: what it had read is ambiguous, all else waits, and every job ends
     with a result."""
-    server = sandbox("--limiter", "none", "--latency", "50ms")
-    port = server.url.rpartition(":")[2]
+    server = sandbox("--limiter", "none", "--latency", "500ms", port=port)
     for i in range(60):
         spool.drop(f"j{i}.yaml", inputs={"n": str(i)})
     d = daemon(server.url, "--max-concurrency", 4, config="retry: {base: 10ms, cap: 50ms, max_attempts: 1}\n")
@@ -268,7 +264,7 @@ def test_a_server_that_is_away_costs_no_attempt(spool, sandbox, daemon):
     outcomes = [spool.result(f"j{i}") for i in range(60)]
     assert all(outcomes), "max_attempts is 1: an attempt that counted would have failed the job"
     assert sum(o["ambiguous"] for o in outcomes) <= 4
-    assert again.stats()["runs"] >= 40
+    assert again.stats()["runs"] >= 20
     assert d.stop() == 0
 
 

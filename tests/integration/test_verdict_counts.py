@@ -1,11 +1,12 @@
 """What is counted where, the same bytes on every attempt, and how long a job waits before the next one."""
 
 import datetime
+import hashlib
 import json
 
 import pytest
-from conftest import flowspool, job_text, wait_for
-from hostile_control import posts, script, stats
+from conftest import flowspool, job_text, live, wait_for
+from hostile_control import posts, release, script, stats
 
 QUICK = "retry: {base: 10ms, cap: 50ms}\n"
 
@@ -79,7 +80,7 @@ def test_only_retry_sends_an_ambiguous_job_again(spool, hostile, daemon):
     assert spool.outcome("b")["success"] is True and posts(server) == 2
     flowspool(spool, "retry", "a.yaml")
     assert counts(wait_for(lambda: spool.result("a"), "the result")) == (1, 0, 0)
-    assert spool.outcomes() == ["a.result.json", "b.result.json"]
+    wait_for(lambda: spool.outcomes() == ["a.result.json", "b.result.json"], "the old error to go")
 
 
 def test_unusable_is_never_bought_again_by_itself(spool, hostile, daemon):
@@ -125,7 +126,7 @@ def test_the_body_is_the_same_across_attempts_restarts_and_retries(spool, hostil
     assert d.stop() == 0
     script(server, all=["reset-after-read", "ok"])
     daemon(server.url, config=QUICK)
-    wait_for(lambda: json.loads(flowspool(spool, "status", "--json"))["live"], "the second daemon")
+    live(spool)
     flowspool(spool, "retry", "a.yaml")
     wait_for(lambda: spool.result("a"), "the result")
     (body, times), = bodies(server).items()
@@ -134,18 +135,27 @@ def test_the_body_is_the_same_across_attempts_restarts_and_retries(spool, hostil
                                 "block": "first\n\n  second\n", "empty": ""}
 
 
-def test_the_body_is_fixed_at_the_first_attempt(spool, hostile, daemon):
+@pytest.mark.parametrize("when", ["in flight", "waiting again"])
+def test_the_body_is_fixed_at_the_first_attempt(spool, hostile, daemon, when):
     """Until then inputs_as applies in place; after it the server has seen one body and sees no other."""
     server = hostile()
-    script(server, wf_echo=["status:500", "ok"], wf_b="ok")
+    script(server, wf_echo=["hold:500", "ok"], wf_b="ok")
     text = job_text(inputs={"n": 3})
     spool.drop("a.yaml", text)
-    daemon(server.url, config="retry: {base: 3s, cap: 3s}\n")
+    daemon(server.url, config=QUICK)
     wait_for(lambda: posts(server) == 1, "the first attempt")
-    spool.drop("a.yaml", "inputs_as: typed\n# the same job\n" + text)
+    if when == "waiting again":
+        flowspool(spool, "pause")
+        release(server)
+        wait_for(lambda: live(spool)["in_flight"] == 0, "its end")
+    typed = "inputs_as: typed\n# the same job\n" + text
+    spool.drop("a.yaml", typed)
+    digest = hashlib.sha256(typed.encode()).hexdigest()
+    wait_for(lambda: digest in flowspool(spool, "list", "--json"), "the new bytes to be read")
     spool.drop("b.yaml", "inputs_as: typed\n" + job_text(workflow="wf_b", inputs={"n": 3}))
-    assert spool.outcome("a")["attempts"] == 2
-    spool.outcome("b")
+    flowspool(spool, "resume")
+    release(server)
+    assert spool.outcome("a")["attempts"] == 2 and spool.outcome("b")["success"] is True
     assert bodies(server) == {'{"n":"3"}': 2}
     assert bodies(server, "wf_b") == {'{"n":3}': 1}
 

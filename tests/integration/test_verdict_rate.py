@@ -1,10 +1,9 @@
 """429: the account slows down, no job suffers. How long nothing is sent, what goes first, and how it grows again."""
 
-import json
 import time
 
 import pytest
-from conftest import flowspool, wait_for
+from conftest import flowspool, holds, stays, wait_for
 from hostile_control import posts, release, script, stats
 
 QUICK = "retry: {base: 10ms, cap: 50ms}\n"
@@ -17,16 +16,7 @@ def refusal(retry_after=None, **step):
 
 def rate_hold(spool):
     """The rate hold as `flowspool status` tells it, or None."""
-    live = json.loads(flowspool(spool, "status", "--json"))["live"]
-    return live and next((h for h in live["holds"] if h["kind"] == "rate"), None)
-
-
-def stays(condition, seconds):
-    """Nothing announces what does not happen: it is looked at for a while."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        assert condition()
-        time.sleep(0.02)
+    return holds(spool).get("rate")
 
 
 @pytest.mark.parametrize("value,least,most", [
@@ -52,7 +42,7 @@ def test_retry_after_that_says_nothing(spool, hostile, once, value):
     began = time.monotonic()
     code, d = once(server.url, config=QUICK)
     assert code == 0, d.log
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
     assert spool.result("a")["rate_limited"] == 1
 
 

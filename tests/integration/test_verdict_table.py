@@ -155,15 +155,7 @@ def test_too_large_by_one_byte(spool, hostile, once):
 # --- ambiguous: it may have been charged ---
 
 
-def test_ambiguous(spool, hostile, once):
-    texts = {f"{code} {kind}": status(code, body) for code in [500, 501, 502, 504, 505, 520]
-             for kind, body in [("text", "oops"), ("nothing", ""), ("object", {"error": "no"}), ("array", "[]")]}
-    wire = ["reset-after-read", "close-after-read", "cut", "cut-chunked", "no-last-chunk", "bad-chunk", "garbage", "http09",
-            "half-status", "half-headers", "interim-only", "switch", "two-lengths", "bad-length", "hang", "drip:2",
-            "drip-headers:2", "flood-1xx:1"]
-    texts["500 cut"] = {"do": "cut", "status": 500, "body": SAYS_NO}
-    rows = {**texts, "504 platform": "text:504", "502 html": "html:502", **{f"0 {step}": step for step in wire}}
-    seen = run(spool, hostile, once, rows, "request_timeout: 1500ms\nretry: {on_ambiguous: hold}\n")
+def check_ambiguous(seen):
     wrong = {row: error for row, (error, _) in seen.items()
              if error is None or error["error"]["code"] != "ambiguous" or error["error"]["retryable"] is not True}
     assert wrong == {}
@@ -172,6 +164,22 @@ def test_ambiguous(spool, hostile, once):
         code = int(row.split()[0])
         if code:
             assert error["error"]["http_status"] == code, row
+
+
+def test_ambiguous(spool, hostile, once):
+    texts = {f"{code} {kind}": status(code, body) for code in [500, 501, 502, 504, 505, 520]
+             for kind, body in [("text", "oops"), ("nothing", ""), ("object", {"error": "no"}), ("array", "[]")]}
+    wire = ["reset-after-read", "close-after-read", "cut", "cut-chunked", "no-last-chunk", "bad-chunk", "garbage", "http09",
+            "half-status", "half-headers", "interim-only", "switch", "two-lengths", "bad-length", "flood-1xx:1"]
+    texts["500 cut"] = {"do": "cut", "status": 500, "body": SAYS_NO}
+    rows = {**texts, "504 platform": "text:504", "502 html": "html:502", **{f"0 {step}": step for step in wire}}
+    check_ambiguous(run(spool, hostile, once, rows, "request_timeout: 20s\nretry: {on_ambiguous: hold}\n"))
+
+
+def test_no_answer_in_time_is_ambiguous(spool, hostile, once):
+    """None at all, or one that goes on and on."""
+    rows = {f"{code} {step}": step for code, step in [(0, "hang"), (200, "drip:2"), (0, "drip-headers:2")]}
+    check_ambiguous(run(spool, hostile, once, rows, "request_timeout: 2s\nretry: {on_ambiguous: hold}\n"))
 
 
 # --- the status decides before the body: 429, 401, 402, 3xx, 407, 503 whatever comes with them ---

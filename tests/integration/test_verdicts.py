@@ -5,7 +5,7 @@ import json
 import time
 
 import pytest
-from conftest import wait_for
+from conftest import stays, wait_for
 from hostile_control import posts, release, script, stats
 
 QUICK = "retry: {base: 10ms, cap: 50ms}\n"
@@ -113,26 +113,18 @@ def test_retry_after_is_honoured(spool, hostile, once, form):
     assert time.time() >= (began + 1.9 if form == "seconds" else int(at))
 
 
-def stays(condition, seconds=0.4):
-    """Nothing announces what does not happen: it is looked at for a while."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        assert condition()
-        time.sleep(0.02)
-
-
 def test_after_a_429_one_request_goes_first(spool, hostile, daemon):
     """The whole account slows down, not the job alone: nothing goes in the meantime, then one, then the rest."""
-    refused = {"do": "status", "status": 429, "headers": {"Retry-After": "1"}}
+    refused = {"do": "status", "status": 429, "headers": {"Retry-After": "3"}}
     server = served(hostile, wf_a=[refused, "hold"], wf_b="hold")
     spool.drop("a.yaml", workflow="wf_a")
     d = daemon(server.url, config=QUICK)
     wait_for(lambda: posts(server) == 1, "the 429")
     for n in range(10):
         spool.drop(f"b{n}.yaml", workflow="wf_b", inputs={"n": n})
-    stays(lambda: posts(server) == 1)
+    stays(lambda: posts(server) == 1, 0.4)
     wait_for(lambda: posts(server) == 2, "the probe")
-    stays(lambda: posts(server) == 2)
+    stays(lambda: posts(server) == 2, 0.4)
     script(server, all="ok")
     release(server)
     wait_for(lambda: len(spool.outcomes()) == 11, "all of them")

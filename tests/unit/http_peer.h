@@ -167,7 +167,8 @@ static inline void *peer_accept(void *arg)
     return NULL;
 }
 
-static inline struct peer *peer_start(serve_fn serve)
+/* Has a port and does not listen yet: connections are refused. */
+static inline struct peer *peer_bind(serve_fn serve)
 {
     struct peer *p = calloc(1, sizeof *p);
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -175,12 +176,23 @@ static inline struct peer *peer_start(serve_fn serve)
     p->serve = serve;
     p->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(p->listener, (struct sockaddr *)&a, sizeof a), 0);
-    assert_int_equal(listen(p->listener, 256), 0);
     assert_int_equal(getsockname(p->listener, (struct sockaddr *)&a, &size), 0);
     p->port = ntohs(a.sin_port);
     sem_init(&p->mark, 0, 0);
     (void)pthread_mutex_init(&p->lock, NULL);
+    return p;
+}
+
+static inline void peer_listen(struct peer *p)
+{
+    assert_int_equal(listen(p->listener, 256), 0);
     assert_int_equal(pthread_create(&p->acceptor, NULL, peer_accept, p), 0);
+}
+
+static inline struct peer *peer_start(serve_fn serve)
+{
+    struct peer *p = peer_bind(serve);
+    peer_listen(p);
     return p;
 }
 
