@@ -285,15 +285,13 @@ static int64_t oldest_hold_ms(const struct engine *e)
 /* With --once and nothing on its way: is there anything left that this run should wait for? */
 static void finish_once(struct engine *e, int64_t now_ms)
 {
-    if (e->recovering || e->promoting || writing(e) || !intake_idle(e->intake)) {
-        e->patience_since_ms = 0;
+    if (e->recovering || e->promoting || writing(e) || place_busy(e) || !intake_idle(e->intake))
         return;
-    }
     struct store_counts c = {0};
     if (!store_counts(e->store, &c))
         return;
     bool retries = store_next_backoff(e->store) != 0;
-    bool parked = e->live.steps[STEP_PARKED] > 0;
+    bool parked = e->live.steps[STEP_PARKED] > 0 || e->places.nstuck > 0;
     if (c.waiting == 0 && !retries && !parked) {
         engine_stop(e, finished_status(e));
         return;
@@ -316,6 +314,8 @@ static void finish_once(struct engine *e, int64_t now_ms)
         if (e->patience_since_ms == 0)
             e->patience_since_ms = now_ms;
         stuck_since = e->patience_since_ms;
+    } else {
+        e->patience_since_ms = 0;
     }
     if (stuck_since != INT64_MAX && now_ms - stuck_since >= e->cfg.once_patience_ms) {
         log_line(LOG_ERROR, NULL, "given up after once_patience; the jobs stay queued");
@@ -380,6 +380,7 @@ static void step(struct engine *e)
     refresh_schedule(e, unix_ms);
     fail_expired(e, unix_ms);
     deliver_retry_parked(e, now);
+    int64_t place_ms = place_step(e, now);
     int64_t admit_ms = INT64_MAX;
     if (first_look(e, now)) {
         admit_ms = e->started_ms + FIRST_LOOK_MS;
@@ -395,7 +396,7 @@ static void step(struct engine *e)
         finish_once(e, now);
     report_progress(e, now);
     if (!e->stopped)
-        alarm_set(e->alarm, next_wake(e, admit_ms, now, unix_ms));
+        alarm_set(e->alarm, next_wake(e, earliest(admit_ms, place_ms), now, unix_ms));
 }
 
 void engine_before_sleep(uv_prepare_t *handle)

@@ -70,7 +70,7 @@ static void host_changed(void *arg)
 {
     struct engine *e = arg;
     e->reload = e->schedule_stale = true;
-    engine_wake(e);
+    place_look(e);
 }
 
 static void host_gate(void *arg, enum gate gate, bool closed, const char *why)

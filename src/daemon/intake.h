@@ -85,11 +85,6 @@ bool intake_idle(const struct intake *in);
 bool intake_scanned(const struct intake *in);
 /* Job-like names that are ignored, counted in the last whole scan; and the first few for status. */
 size_t intake_ignored(const struct intake *in);
-/* The result that lay at stem had to make room for that of job now_there (of this file) and is kept as
- * superseded/KEPT_AS: whose it was is noted, so that it is found again should the file return to that
- * request. */
-void intake_kept(struct intake *in, int64_t file_id, const char *stem, int64_t now_there,
-                 const char *kept_as);
 /* Accepts that jobs vanished (flowspool resume). */
 void intake_accept_vanished(struct intake *in);
 /* Stops watching and scanning; outstanding writes still complete. Free it after the store is closed. */

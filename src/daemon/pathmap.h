@@ -19,6 +19,8 @@ struct path_entry {
     bool force;             /* look even when nothing seems changed */
     bool force_result;      /* flowspool retry --force: run again although it has a result */
     int64_t retry_job;      /* flowspool retry: this job runs again, 0: none */
+    int64_t *files;         /* owned: known files that its write on the way to the store changes */
+    size_t nfiles;
     struct path_entry *prev, *next;
 };
 

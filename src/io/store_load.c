@@ -118,6 +118,24 @@ struct job_row *store_load_open(struct store *s, int64_t after, size_t max, size
     return collect(s, &q, count);
 }
 
+struct job_row *store_load_unplaced(struct store *s, int64_t after, size_t max, size_t *count)
+{
+    struct query q = query_on(&s->reader, "SELECT " JOB_COLUMNS " FROM jobs j INDEXED BY jobs_unplaced"
+                                          " WHERE " SQL_UNPLACED " AND id > ? ORDER BY id LIMIT ?");
+    query_int(&q, after);
+    query_limit(&q, max);
+    return collect(s, &q, count);
+}
+
+struct job_row *store_load_astray(struct store *s, const char *stem, int64_t except_job, size_t *count)
+{
+    struct query q = query_on(&s->reader, "SELECT " JOB_COLUMNS " FROM jobs j INDEXED BY jobs_astray"
+                                          " WHERE " SQL_ASTRAY " AND placed = ? AND id <> ?");
+    query_name(&q, stem);
+    query_int(&q, except_job);
+    return collect(s, &q, count);
+}
+
 struct job_row *store_load_foreign_sandbox(struct store *s, const char *endpoint, size_t max, size_t *count)
 {
     struct query q = query_on(&s->reader, "SELECT " JOB_COLUMNS " FROM jobs j INDEXED BY jobs_sandbox"

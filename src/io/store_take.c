@@ -15,27 +15,35 @@ struct take_op {
 /* The names of this take among other files' jobs: taken. */
 #define TAKE_CONFLICT (-2)
 
-/* Another row has this path: its file was moved over, or away with nobody telling yet. The row keeps its
- * inode, so that it is found again should the file turn up elsewhere, and loses the path for one that no file
- * can have. */
-static int displace(struct writer *w, const struct file_row *f)
+/* The file was moved over, or away with nobody telling yet. The row keeps its inode, so that it is found again
+ * should the file turn up elsewhere, and loses the path for one that no file can have. Its jobs give up their
+ * outcome names; what is in flight is kept as superseded. */
+static int displace_file(struct writer *w, int64_t file)
 {
-    struct query q = query_on(&w->c, "SELECT id FROM files WHERE path = ? AND id <> ?");
-    query_name(&q, f->path);
-    query_int(&q, f->id);
-    int64_t other = query_row(&q) ? sqlite3_column_int64(q.stmt, 0) : 0;
-    int rc = query_end(&q);
-    if (rc != SQLITE_OK || other == 0)
-        return rc;
-    q = query_on(&w->c, "UPDATE files SET path = CAST(char(0) || id AS BLOB), missing_ms = ? WHERE id = ?");
+    struct query q =
+        query_on(&w->c, "UPDATE files SET path = CAST(char(0) || id AS BLOB), missing_ms = ? WHERE id = ?");
     query_int(&q, clock_unix_ms());
-    query_int(&q, other);
-    rc = query_run(&q);
+    query_int(&q, file);
+    int rc = query_run(&q);
     if (rc != SQLITE_OK)
         return rc;
-    q = query_on(&w->c, "UPDATE jobs SET blocked = blocked | 1 WHERE file_id = ?");
-    query_int(&q, other);
+    q = query_on(&w->c, "UPDATE jobs SET blocked = blocked | 9 WHERE file_id = ?");
+    query_int(&q, file);
     return query_run(&q);
+}
+
+static int displace(struct writer *w, const struct store_take *t)
+{
+    struct query q = query_on(&w->c, "SELECT id FROM files WHERE path = ? AND id <> ?");
+    query_name(&q, t->file.path);
+    query_int(&q, t->file.id);
+    int64_t other = query_row(&q) ? sqlite3_column_int64(q.stmt, 0) : 0;
+    int rc = query_end(&q);
+    if (rc == SQLITE_OK && other != 0)
+        rc = displace_file(w, other);
+    for (size_t i = 0; i < t->ndisplace && rc == SQLITE_OK; i++)
+        rc = displace_file(w, t->displace[i]);
+    return rc;
 }
 
 static void bind_sig(struct query *q, const struct file_sig *sig)
@@ -173,8 +181,8 @@ static int insert_job(struct writer *w, const struct file_row *f, const struct t
         &w->c, "INSERT INTO jobs(document, stem, doc_id, priority, not_before_ms, expires_ms, max_attempts,"
                " job_sha256, uid, gid, mode, file_id, path, seen_ms, blocked, workflow, request_sha256, "
                "state, due_ms,"
-               " queued_ms, code, message, endpoint, sandbox, after_job)"
-               " VALUES(?,?,?,?,?,?,?, ?,?,?,?, ?,?,?,?, ?,?,?,?, ?,?,?,?,?,?)");
+               " queued_ms, code, message, endpoint, sandbox, after_job, finished_ms, placed)"
+               " VALUES(?,?,?,?,?,?,?, ?,?,?,?, ?,?,?,?, ?,?,?,?, ?,?,?,?,?,?,?,?)");
     bind_schedule(&q, j);
     bind_file_of_job(&q, f);
     query_int(&q, f->id);
@@ -191,6 +199,11 @@ static int insert_job(struct writer *w, const struct file_row *f, const struct t
     query_text(&q, j->endpoint);
     query_int(&q, j->sandbox);
     query_int(&q, j->after_job);
+    query_int(&q, j->finished_ms);
+    if (j->beside)
+        query_name(&q, j->stem);
+    else
+        query_text(&q, NULL);
     return query_run(&q);
 }
 
@@ -275,7 +288,7 @@ static int take_one_job(struct writer *w, const struct file_row *f, const struct
 static int take_file(struct writer *w, const struct store_take *t)
 {
     struct file_row f = t->file;
-    int rc = displace(w, &f);
+    int rc = displace(w, t);
     if (rc == SQLITE_OK)
         rc = drop_jobs(w, t);
     if (rc == SQLITE_OK)
@@ -307,7 +320,8 @@ static int take_exec(struct writer *w, struct op *base)
 static size_t take_size(const struct store_take *t)
 {
     size_t size =
-        sizeof(struct take_op) + t->njobs * sizeof *t->jobs + (t->ndrop + t->nsupersede) * sizeof *t->drop;
+        sizeof(struct take_op) + t->njobs * sizeof *t->jobs +
+        (t->ndrop + t->nsupersede + t->ndisplace) * sizeof *t->drop;
     size += packed_size(t->file.path) + packed_size(t->file.fault);
     for (size_t i = 0; i < t->njobs; i++) {
         const struct take_job *j = &t->jobs[i];
@@ -340,6 +354,7 @@ void store_take(struct store *s, const struct store_take *t, store_done_fn done,
     op->t.jobs = pack_bytes(&at, t->jobs, t->njobs * sizeof *t->jobs);
     op->t.drop = pack_bytes(&at, t->drop, t->ndrop * sizeof *t->drop);
     op->t.supersede = pack_bytes(&at, t->supersede, t->nsupersede * sizeof *t->supersede);
+    op->t.displace = pack_bytes(&at, t->displace, t->ndisplace * sizeof *t->displace);
     op->t.file.path = (char *)(uintptr_t)pack_text(&at, t->file.path);
     op->t.file.fault = (char *)(uintptr_t)pack_text(&at, t->file.fault);
     for (size_t i = 0; i < t->njobs; i++)
