@@ -10,7 +10,8 @@ static bool in_place(const struct placement *p)
 size_t placement_in_way(const struct placement *there, size_t nthere)
 {
     size_t i = 0;
-    while (i < nthere && (there[i].kept != NULL || !(there[i].current || there[i].result || there[i].lasting)))
+    while (i < nthere &&
+           (there[i].kept != NULL || !(there[i].current || there[i].result || there[i].lasting)))
         i++;
     return i;
 }

@@ -1,11 +1,12 @@
 /* placement - how outcomes get to the names where they belong, though files are renamed and documents trade
  * places, at any time and across crashes. Pure.
  *
- * A job that has ended knows where its outcome belongs (stem), under which name in the spool it lies (placed),
- * and whether it lies in the directory of superseded results (kept), also or alone. The rules:
+ * A job that has ended knows where its outcome belongs (stem), under which name in the spool it lies
+ * (placed), and whether it lies in the directory of superseded results (kept), also or alone. The rules:
  *
  *   - What an outcome's name is needed for first lets the one that lies there be kept, and recorded as kept.
- *     So no order of renames matters, and no cycle: whoever is in the way steps aside and moves on from there.
+ *     So no order of renames matters, and no cycle: whoever is in the way steps aside and moves on from
+ * there.
  *   - An outcome that is kept moves on from there and from nowhere else: what lies under its old name may be
  *     another job's by now, even one with the same request.
  *   - What is recorded follows what was done. A step that a crash repeats finds its source gone and its work
@@ -38,8 +39,8 @@ enum placement_step {
 /* there: other jobs whose outcome lies at p's stem. */
 enum placement_step placement_next(const struct placement *p, const struct placement *there, size_t nthere,
                                    size_t *in_way);
-/* Which of the jobs whose outcome lies at a name must be kept before that is used for another; nthere: none. A
- * failure that cost nothing and is no longer wanted is not. */
+/* Which of the jobs whose outcome lies at a name must be kept before that is used for another; nthere: none.
+ * A failure that cost nothing and is no longer wanted is not. */
 size_t placement_in_way(const struct placement *there, size_t nthere);
 
 #endif

@@ -102,7 +102,8 @@ static void withdraw(struct live *l)
 static bool stopped_meanwhile(const struct live *l)
 {
     const struct engine *e = l->engine;
-    if (e->gates != 0 || l->superseded || (l->row.endpoint != NULL && strcmp(l->row.endpoint, e->endpoint) != 0))
+    if (e->gates != 0 || l->superseded ||
+        (l->row.endpoint != NULL && strcmp(l->row.endpoint, e->endpoint) != 0))
         return true;
     if (hold_active(&e->account) && !l->probe_account)
         return true;
@@ -170,7 +171,8 @@ static void admit(struct engine *e, struct live *l, int64_t now_ms)
     l->row.sends++;
     e->patience_since_ms = 0;
     live_step_to(&e->live, l, STEP_INTENT);
-    store_intent(e->store, l->row.id, l->row.sends, unix_ms, e->endpoint, body_sha256, e->boot_id, on_intent, l);
+    store_intent(e->store, l->row.id, l->row.sends, unix_ms, e->endpoint, body_sha256, e->boot_id, on_intent,
+                 l);
 }
 
 /* How many requests max_jobs still allows, those on their way not yet counted. */

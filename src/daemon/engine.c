@@ -340,9 +340,21 @@ static int64_t next_parked(const struct engine *e)
     return at;
 }
 
+static void start_intake(struct engine *e)
+{
+    if (e->looks_at_spool || e->draining || !place_has_started(e))
+        return;
+    e->looks_at_spool = true;
+    engine_reopen_foreign_sandbox_jobs(e);
+    intake_start(e->intake);
+    operator_late_orders(e);
+}
+
 /* The start's first look at the spool is not over, or not yet stored. */
 static bool first_look(const struct engine *e, int64_t now_ms)
 {
+    if (!e->looks_at_spool)
+        return true;
     return now_ms - e->started_ms < FIRST_LOOK_MS &&
            (!intake_scanned(e->intake) || store_queued(e->store) > 0);
 }
@@ -381,9 +393,10 @@ static void step(struct engine *e)
     fail_expired(e, unix_ms);
     deliver_retry_parked(e, now);
     int64_t place_ms = place_step(e, now);
+    start_intake(e);
     int64_t admit_ms = INT64_MAX;
     if (first_look(e, now)) {
-        admit_ms = e->started_ms + FIRST_LOOK_MS;
+        admit_ms = e->looks_at_spool ? e->started_ms + FIRST_LOOK_MS : INT64_MAX;
     } else if (!e->recovering && !e->draining) {
         dispatch_fill(e, now);
         check_disk(e, now);

@@ -65,6 +65,7 @@ struct places {
     struct placing *under_way;
     size_t count;
     bool look;               /* rows may have changed */
+    bool first_over;         /* the first round is: what a crash may have cut was done again */
     bool in_round, retrying; /* the rows are being gone through; the stuck ones too */
     int64_t after;           /* up to here */
     int64_t retry_ms;        /* when the stuck ones are tried again, 0: there are none */
@@ -132,7 +133,8 @@ struct engine {
     int64_t give_up_until_ms; /* the endpoint hold outlasted give_up_after: jobs fail until then */
     enum hold_cause give_up_cause;
     int64_t key_checked_ms;
-    int64_t patience_since_ms; /* --once: outcomes or the disk stop all; 0: not so, or something moved since */
+    int64_t
+        patience_since_ms; /* --once: outcomes or the disk stop all; 0: not so, or something moved since */
 
     struct places places;
     struct totals run;
@@ -142,9 +144,10 @@ struct engine {
 
     bool draining, stopped;
     int64_t drain_until_ms;
-    int exit_status; /* valid once stopped */
-    bool abandoned;  /* second signal or grace over: what is in flight is ambiguous */
-    bool recovering; /* recovery.c still hands in rows */
+    int exit_status;     /* valid once stopped */
+    bool abandoned;      /* second signal or grace over: what is in flight is ambiguous */
+    bool recovering;     /* recovery.c still hands in rows */
+    bool looks_at_spool; /* intake has been started */
     int64_t recover_after;
     int64_t progress_ms;
 };
@@ -213,13 +216,17 @@ void deliver_begin_end(struct live *l);
 int64_t place_step(struct engine *e, int64_t now_ms);
 /* Rows of jobs that have ended may have changed. */
 void place_look(struct engine *e);
+/* What a crash may have cut was done again, or cannot be done now: the spool may be looked at. */
+bool place_has_started(const struct engine *e);
+bool place_is_under_way(const struct engine *e, int64_t job);
 /* Something is on its way, or about to be tried. */
 bool place_busy(const struct engine *e);
 /* Before a new outcome of job goes to stem, the outcome of another job that lies there is kept, and that is
  * made durable: after a crash it is still known whose it is. */
 enum place_room {
     ROOM_IS_THERE, /* nothing to be kept */
-    ROOM_IS_MADE,  /* done will be called with what the publisher says; ask again then, there may be another one */
+    ROOM_IS_MADE,  /* done will be called with what the publisher says; ask again then, there may be another
+                      one */
     ROOM_LATER,    /* what lies there is just about to leave: ask again in a moment */
 };
 enum place_room place_make_room(struct engine *e, const char *stem, int64_t job, publish_fn done, void *arg);

@@ -8,6 +8,8 @@ static enum live_phase host_phase(void *arg, int64_t job)
 {
     const struct engine *e = arg;
     const struct live *l = live_find(&e->live, job);
+    if (place_is_under_way(e, job))
+        return LIVE_PUBLISHING;
     if (l == NULL)
         return LIVE_NO;
     switch (l->step) {

@@ -75,17 +75,16 @@ struct look {
     const struct jobfile *jobs; /* NULL: it does not parse */
     const struct fault *fault;
 };
-/* 0: handed to the store; -EAGAIN: look again in a moment (an outcome is being written, or what is known of the
- * file is just changing). */
+/* 0: handed to the store; -EAGAIN: look again in a moment (an outcome is being written, or what is known of
+ * the file is just changing). */
 int intake_take(struct intake *in, struct look *k);
-/* A take that changes this file's row is on its way to the store: what is read of the row is old. */
-bool intake_changes(const struct intake *in, int64_t file_id);
 
 /* ---- intake_names.c ---- */
 /* Everything one take gathers before it is handed over. */
 struct take_plan {
     struct job_row *known;
     size_t nknown;
+    size_t nstrays; /* the last of them are of other files */
     struct take_job *jobs;
     char **stems;
     size_t njobs;
@@ -98,6 +97,9 @@ struct take_plan {
 };
 /* Finds p->renamed_from. False: that row is just changing; look again in a moment. */
 bool take_find_rename(struct intake *in, const struct look *k, struct take_plan *p);
+/* Adds jobs to those known: superseded ones that this file brings along under a new name, because another
+ * file took its old name before it was found. False: no memory. */
+bool take_find_strays(struct intake *in, const struct look *k, struct take_plan *p);
 /* The outcome names, and room for the rest of the plan. False: no memory. */
 bool take_stems(const struct look *k, struct take_plan *p);
 /* Why the jobs cannot have their outcome names, or NULL. Who only seems to have one of them, because its file
@@ -115,8 +117,8 @@ void intake_adopt_beside(struct intake *in, const struct look *k, const char *st
 /* ---- intake_missing.c ---- */
 void intake_gone(struct intake *in, const char *job_path);
 void intake_back(struct intake *in, const struct file_row *row);
-/* Another file wants the outcome name of this one: the id of its row if it is gone, 0 if it is still there, or
- * a job of it on its way. */
+/* Another file wants the outcome name of this one: the id of its row if it is gone, 0 if it is still there,
+ * or a job of it on its way. */
 int64_t intake_find_gone(struct intake *in, const char *job_path);
 /* After a whole scan: rows that were not listed, and rows that have been missing for long enough. */
 void intake_find_missing(struct intake *in);

@@ -1,5 +1,5 @@
-/* Names at a take: the file's own, which it may have by a rename, those of its outcomes, and the files that have
- * to give way for them. */
+/* Names at a take: the file's own, which it may have by a rename, those of its outcomes, and the files that
+ * have to give way for them. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +8,15 @@
 #include "daemon/intake_internal.h"
 
 #define INODE_MATCHES 8
+#define STRAYS_MAX    256
+
+static bool is_in(const struct jobfile *f, const struct job_row *row)
+{
+    for (size_t i = 0; i < f->count; i++)
+        if (strcmp(row->request_sha256, f->jobs[i].request_sha256) == 0)
+            return true;
+    return false;
+}
 
 /* A file that was renamed: same inode, its old name gone, and a job of the same identity in it. */
 static bool is_renamed(struct intake *in, const struct look *k, const struct file_row *candidate)
@@ -22,8 +31,7 @@ static bool is_renamed(struct intake *in, const struct look *k, const struct fil
     bool same = false;
     struct job_row *jobs = store_file_jobs(in->o.store, candidate->id, &count);
     for (size_t i = 0; i < count && !same; i++)
-        for (size_t j = 0; j < k->jobs->count && !same; j++)
-            same = strcmp(jobs[i].request_sha256, k->jobs->jobs[j].request_sha256) == 0;
+        same = is_in(k->jobs, &jobs[i]);
     job_rows_free(jobs, count);
     return same;
 }
@@ -42,6 +50,31 @@ bool take_find_rename(struct intake *in, const struct look *k, struct take_plan 
             file_row_free(&rows[i]);
     }
     return p->renamed_from.id == 0 || !intake_changes(in, p->renamed_from.id);
+}
+
+bool take_find_strays(struct intake *in, const struct look *k, struct take_plan *p)
+{
+    if (p->renamed_from.id != 0 || (k->row->id != 0 && k->row->sig.ino == k->st.ino))
+        return true;
+    const struct file_sig sig = {k->st.dev, k->st.ino, k->st.size, k->st.mtime_ns, k->st.btime_ns};
+    size_t count = 0;
+    struct job_row *rows = store_load_strays(in->o.store, &sig, STRAYS_MAX, &count);
+    if (count == 0)
+        return true;
+    struct job_row *grown = reallocarray(p->known, p->nknown + count, sizeof *grown);
+    for (size_t i = 0; i < count; i++) {
+        if (grown != NULL && rows[i].file_id != k->row->id && is_in(k->jobs, &rows[i])) {
+            p->again = p->again || intake_changes(in, rows[i].file_id);
+            grown[p->nknown++] = rows[i];
+            p->nstrays++;
+        } else {
+            job_row_free(&rows[i]);
+        }
+    }
+    if (grown != NULL)
+        p->known = grown;
+    free(rows);
+    return grown != NULL;
 }
 
 /* ---- files that give way to this one ---- */
@@ -108,7 +141,8 @@ static char *other_owner(struct intake *in, const struct look *k, struct take_pl
     char *owner = store_stem_owner(in->o.store, stem, own);
     if (owner == NULL)
         return NULL;
-    int64_t gone = k->row->id != 0 && strcmp(owner, k->job_path) == 0 ? k->row->id : intake_find_gone(in, owner);
+    int64_t gone =
+        k->row->id != 0 && strcmp(owner, k->job_path) == 0 ? k->row->id : intake_find_gone(in, owner);
     if (gone == 0)
         return owner;
     take_displace(in, p, gone);
@@ -117,7 +151,7 @@ static char *other_owner(struct intake *in, const struct look *k, struct take_pl
 }
 
 const char *take_name_fault(struct intake *in, const struct look *k, struct take_plan *p, char *buf,
-                              size_t size)
+                            size_t size)
 {
     for (size_t i = 0; i < p->njobs; i++) {
         bool several = k->jobs != NULL && k->jobs->count > 1;

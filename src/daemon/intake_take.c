@@ -86,13 +86,15 @@ static void on_taken(void *arg, enum store_rc rc)
 }
 
 /* The rows that this take changes; looks at other paths must not decide by what they were. */
-static bool note_files(struct path_entry *e, const struct store_take *t)
+static bool note_files(struct path_entry *e, const struct store_take *t, const struct take_plan *p)
 {
-    e->files = calloc(t->ndisplace + 1, sizeof *e->files);
+    e->files = calloc(t->ndisplace + p->nstrays + 1, sizeof *e->files);
     if (e->files == NULL)
         return false;
     for (size_t i = 0; i < t->ndisplace; i++)
         e->files[e->nfiles++] = t->displace[i];
+    for (size_t i = p->nknown - p->nstrays; i < p->nknown; i++)
+        e->files[e->nfiles++] = p->known[i].file_id;
     if (t->file.id != 0)
         e->files[e->nfiles++] = t->file.id;
     return true;
@@ -107,7 +109,8 @@ bool intake_changes(const struct intake *in, int64_t file_id)
     return false;
 }
 
-static struct take_done *begin_write(struct intake *in, const struct look *k, const struct store_take *t)
+static struct take_done *begin_write(struct intake *in, const struct look *k, const struct take_plan *p,
+                                     const struct store_take *t)
 {
     struct take_done *d = calloc(1, sizeof *d);
     if (d == NULL)
@@ -115,7 +118,7 @@ static struct take_done *begin_write(struct intake *in, const struct look *k, co
     d->in = in;
     d->path = strdup(k->job_path);
     d->entry = d->path != NULL ? pathmap_add(&in->writing, k->job_path) : NULL;
-    if (d->entry != NULL && note_files(d->entry, t)) {
+    if (d->entry != NULL && note_files(d->entry, t, p)) {
         d->conflict.file = t->file;
         return d;
     }
@@ -161,7 +164,7 @@ static void note_conflict(struct intake *in, const struct look *k, const struct 
     bool renamed = p->renamed_from.id != 0 && k->row->id != 0;
     const struct store_take t = {
         .file = file_row_of(k, p), .displace = &k->row->id, .ndisplace = renamed ? 1 : 0};
-    struct take_done *d = begin_write(in, k, &t);
+    struct take_done *d = begin_write(in, k, p, &t);
     if (d == NULL)
         return;
     if (renamed)
@@ -254,6 +257,7 @@ static void fill_job(struct intake *in, const struct look *k, struct take_plan *
     const struct job_row *row = row_of(p, m->job);
     fill_from_spec(t, k, &k->jobs->jobs[i], p->stems[i]);
     t->id = m->job;
+    t->moved_in = row != NULL && row >= p->known + p->nknown - p->nstrays;
     switch (m->action) {
     case RECONCILE_NEW:
         t->what = TAKE_INSERT;
@@ -339,7 +343,8 @@ static bool plan_jobs(struct intake *in, const struct look *k, struct take_plan 
     bool ok = known != NULL && matches != NULL && left != NULL;
     *busy = ok && !describe_known(in, k, p, known);
     if (ok && !*busy && k->jobs != NULL) {
-        bool written = (k->written && p->renamed_from.id == 0) || k->retry_job != 0;
+        bool renamed = p->renamed_from.id != 0 || (k->row->id == 0 && p->nstrays > 0);
+        bool written = (k->written && !renamed) || k->retry_job != 0;
         ok = reconcile(k->jobs, known, p->nknown, written, matches, left);
         for (size_t i = 0; ok && i < p->njobs; i++)
             fill_job(in, k, p, i, &matches[i]);
@@ -371,7 +376,7 @@ static int submit(struct intake *in, const struct look *k, struct take_plan *p)
         t.file.state = FILE_REFUSED;
         t.file.fault = fault;
     }
-    struct take_done *d = begin_write(in, k, &t);
+    struct take_done *d = begin_write(in, k, p, &t);
     if (d == NULL)
         return -EAGAIN;
     for (size_t i = 0; i < p->ndisplace; i++)
@@ -410,7 +415,7 @@ int intake_take(struct intake *in, struct look *k)
         int64_t file_id = p.renamed_from.id != 0 ? p.renamed_from.id : k->row->id;
         if (file_id != 0)
             p.known = store_file_jobs(in->o.store, file_id, &p.nknown);
-        if (take_stems(k, &p))
+        if ((k->jobs == NULL || take_find_strays(in, k, &p)) && take_stems(k, &p))
             rc = take_named(in, k, &p);
     }
     plan_free(&p);

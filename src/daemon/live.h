@@ -48,7 +48,7 @@ struct live {
     void *mapped; /* a spilled reply */
     size_t mapped_len;
     char superseded_name[256];
-    char moved[320]; /* behind end.moved */
+    char moved[320];                  /* behind end.moved */
     char *owned_code, *owned_message; /* behind end.code, end.message */
     int64_t retry_ms;                 /* STEP_PARKED */
     struct live *prev, *next;         /* all of them, in the order they were loaded */

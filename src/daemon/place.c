@@ -1,10 +1,12 @@
-/* Outcomes on their way to where they belong: renamed, renumbered and restored jobs, and errors of refused files.
+/* Outcomes on their way to where they belong: renamed, renumbered and restored jobs, and errors of refused
+ * files.
  *
  * A take says in the store where each outcome belongs; here the rows whose outcome lies elsewhere are gone
- * through in rounds, one step each (core/placement.h). Each step is a task of the publisher, then a write that
- * records it; the next round finds what there is to do after it. Nothing but the rows says what is pending: a
- * start goes on where the last one ended. What cannot be done now, because of a directory in the way, a missing
- * permission or a full disk, is tried again every RETRY_MS.
+ * through in rounds, one step each (core/placement.h). Each step is a task of the publisher, then a write
+ * that records it; the next round finds what there is to do after it. Nothing but the rows says what is
+ * pending: a start goes on where the last one ended, before it looks at the spool, so that a step that was
+ * done but not recorded is done again while the names are those it was done for. What cannot be done now,
+ * because of a directory in the way, a missing permission or a full disk, is tried again every RETRY_MS.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,9 +34,9 @@ struct placing {
     void *arg;
 };
 
-static bool is_under_way(const struct places *p, int64_t job)
+bool place_is_under_way(const struct engine *e, int64_t job)
 {
-    for (const struct placing *m = p->under_way; m != NULL; m = m->next)
+    for (const struct placing *m = e->places.under_way; m != NULL; m = m->next)
         if (m->job == job)
             return true;
     return false;
@@ -282,11 +284,11 @@ static void take_step(struct engine *e, const struct job_row *row)
     size_t count, in_way = 0;
     struct placement *there = find_there(e, row->stem, row->id, &rows, &count);
     const struct placement p = placement_of(row);
-    enum placement_step step = there != NULL || count == 0 ? placement_next(&p, there, count, &in_way)
-                                                           : PLACEMENT_NONE;
+    enum placement_step step =
+        there != NULL || count == 0 ? placement_next(&p, there, count, &in_way) : PLACEMENT_NONE;
     struct placing *m = NULL;
     if (step == PLACEMENT_KEEP) {
-        if (!is_under_way(&e->places, rows[in_way].id))
+        if (!place_is_under_way(e, rows[in_way].id))
             keep(e, &rows[in_way], row->id, NULL, NULL);
     } else if (step != PLACEMENT_NONE && (m = begin(e, row, row->id)) == NULL) {
         stick(e, row->id, row->path, "out of memory");
@@ -328,6 +330,7 @@ static void begin_round(struct places *p, int64_t now_ms)
 static void end_round(struct places *p)
 {
     p->in_round = false;
+    p->first_over = true;
     for (size_t i = 0; p->retrying && i < p->nstuck;) {
         if (p->stuck[i].met)
             i++;
@@ -343,7 +346,11 @@ static void consider(struct engine *e, const struct job_row *row)
     struct stuck_place *s = find_stuck(p, row->id);
     if (s != NULL)
         s->met = true;
-    if (!is_under_way(p, row->id) && (s == NULL || p->retrying))
+    if (s != NULL && !p->retrying)
+        return;
+    /* Where it belongs must not change between a step and its record: a crash would lose where the outcome
+     * is. So takes wait for steps (host_phase()), and steps for takes, after which there is another round. */
+    if (!place_is_under_way(e, row->id) && !intake_changes(e->intake, row->file_id))
         take_step(e, row);
 }
 
@@ -369,6 +376,11 @@ int64_t place_step(struct engine *e, int64_t now_ms)
     return p->retry_ms != 0 ? p->retry_ms : INT64_MAX;
 }
 
+bool place_has_started(const struct engine *e)
+{
+    return e->places.first_over && e->places.count == 0;
+}
+
 bool place_busy(const struct engine *e)
 {
     const struct places *p = &e->places;
@@ -383,7 +395,7 @@ enum place_room place_make_room(struct engine *e, const char *stem, int64_t job,
     struct placement *there = find_there(e, stem, job, &rows, &count);
     size_t in_way = there != NULL ? placement_in_way(there, count) : count;
     if (in_way < count)
-        room = is_under_way(&e->places, rows[in_way].id) ? ROOM_LATER : ROOM_IS_MADE;
+        room = place_is_under_way(e, rows[in_way].id) ? ROOM_LATER : ROOM_IS_MADE;
     if (room == ROOM_IS_MADE)
         keep(e, &rows[in_way], job, done, arg);
     free(there);

@@ -344,10 +344,6 @@ int engine_open(struct engine *e, uv_loop_t *loop, const struct engine_options *
     uv_prepare_start(&e->prepare, engine_before_sleep);
     recovery_begin(e);
     place_look(e);
-    engine_reopen_foreign_sandbox_jobs(e);
-    intake_start(e->intake);
-    operator_late_orders(e);
-    engine_wake(e);
     return -1;
 }
 

@@ -65,8 +65,8 @@ int publish_outcome(struct publish *p, const struct publish_task *t, publish_fn 
 int publish_renamed(struct publish *p, const char *from_stem, const char *from_superseded,
                     const char *to_stem, const char *job, size_t document, const char *request_sha256,
                     publish_fn done, void *arg) __attribute__((warn_unused_result));
-/* The outcome at stem (chosen as publish_renamed does) is put into superseded_dir too, with its body under the
- * name with ".body" after it; moved is the name. Its own name stays, for another outcome to take. Nothing
+/* The outcome at stem (chosen as publish_renamed does) is put into superseded_dir too, with its body under
+ * the name with ".body" after it; moved is the name. Its own name stays, for another outcome to take. Nothing
  * there: OK with detail "absent". Returns as publish_outcome does. */
 int publish_kept(struct publish *p, const char *stem, const char *request_sha256, publish_fn done, void *arg)
     __attribute__((warn_unused_result));

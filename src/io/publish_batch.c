@@ -271,8 +271,8 @@ static void sync_pieces(struct batch *b)
 static void fail_users(struct batch *b, const struct publish_dir *dir, int err)
 {
     for (struct op *op = b->ops; op; op = op->next) {
-        bool uses = op->dir == dir || op->source_dir == dir || op->stale_dir == dir ||
-                    (op->kept && !dir->path);
+        bool uses =
+            op->dir == dir || op->source_dir == dir || op->stale_dir == dir || (op->kept && !dir->path);
         if (uses && !op->over)
             op_sync_failed(op, err, dir->path ? dir->path : b->superseded_dir);
     }

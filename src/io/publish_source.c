@@ -1,5 +1,5 @@
-/* The outcome of a job that was renamed, or that is to be kept: found, proved to be the job's own, and given its
- * new name in the text. */
+/* The outcome of a job that was renamed, or that is to be kept: found, proved to be the job's own, and given
+ * its new name in the text. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>

@@ -116,7 +116,8 @@ struct job_row {
     uint32_t uid, gid, mode; /* of the job file when it was taken */
     char *body;              /* JSON to send; only from store_load_* with body, else NULL */
     size_t body_len;
-    /* Where the outcome lies (core/placement.h), as far as we put it there; somebody may have collected it. */
+    /* Where the outcome lies (core/placement.h), as far as we put it there; somebody may have collected it.
+     */
     char *outcome; /* its name in state_dir/superseded/, or NULL */
     char *placed;  /* the stem under which it lies in the spool, or NULL */
 };
@@ -150,6 +151,7 @@ struct take_job {
     const char *code, *message; /* INSERT of a failed row */
     bool sandbox;               /* INSERT of a done row */
     const char *endpoint;
+    bool moved_in;       /* not INSERT: it was a job of another file until now (store_load_strays) */
     bool beside;         /* INSERT of an adopted row: the outcome lies at stem */
     int64_t finished_ms; /* INSERT of a row that has ended; 0: unknown */
 };
@@ -167,8 +169,8 @@ struct store_take {       /* everything one look at one file changes, in one tra
 };
 /* In the order displace, drop, supersede, file, jobs. All jobs of the file follow its path, file.held and its
  * presence. Another file's row with this path is displaced too: it has no path and counts as missing from now
- * on, its jobs are superseded and their stems are free; it may turn up elsewhere by its inode. STORE_CONFLICT:
- * another current job has one of the stems; nothing of this take was written. */
+ * on, its jobs are superseded and their stems are free; it may turn up elsewhere by its inode.
+ * STORE_CONFLICT: another current job has one of the stems; nothing of this take was written. */
 void store_take(struct store *s, const struct store_take *t, store_done_fn done, void *arg);
 /* Marks files missing (missing_ms != 0) or back (0). Their jobs are blocked or freed, whatever their state:
  * one in flight that comes back to the queue finds itself blocked. Ids that are unknown are no error, here
@@ -229,8 +231,8 @@ struct store_settle {
 };
 void store_settle(struct store *s, const struct store_settle *e, store_done_fn done, void *arg);
 /* ---- writes: where outcomes lie. Jobs that are not known any more are no error. ---- */
-/* The job's outcome lies at stem and nowhere else. What was recorded to lie there is gone from there: a result
- * among it that was not recorded as kept is now, as moved (NULL: nothing had to be moved). */
+/* The job's outcome lies at stem and nowhere else. What was recorded to lie there is gone from there: a
+ * result among it that was not recorded as kept is now, as moved (NULL: nothing had to be moved). */
 void store_placed(struct store *s, int64_t job, const char *stem, const char *moved, store_done_fn done,
                   void *arg);
 /* It lies in state_dir/superseded/ as well, under this name. */
@@ -316,6 +318,9 @@ bool store_counts(struct store *s, struct store_counts *out);
  * log cannot shrink. Conflict and refused files come through store_files_page. */
 bool store_list(struct store *s, int state, const char *workflow,
                 bool (*row)(void *arg, const struct job_row *r), void *arg);
+/* Superseded jobs whose file had this inode (and birth time where both are known) when they were superseded,
+ * at most max: it may have been renamed before another one took its name. */
+struct job_row *store_load_strays(struct store *s, const struct file_sig *sig, size_t max, size_t *count);
 /* Jobs that ended and whose outcome does not lie where it belongs, in id order after `after`, at most max. */
 struct job_row *store_load_unplaced(struct store *s, int64_t after, size_t max, size_t *count);
 /* Jobs whose outcome lies at this stem although it does not belong there (any more), without this one. */

@@ -316,8 +316,7 @@ static int reopen_exec(struct writer *w, struct op *base)
 void store_reopen(struct store *s, int64_t job, const char *body, size_t body_len, store_done_fn done,
                   void *arg)
 {
-    struct reopen_op *op =
-        store_op(s, sizeof *op + (body == NULL ? 0 : body_len), reopen_exec, done, arg);
+    struct reopen_op *op = store_op(s, sizeof *op + (body == NULL ? 0 : body_len), reopen_exec, done, arg);
     if (op == NULL)
         return;
     char *at = (char *)(op + 1);

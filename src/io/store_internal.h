@@ -34,9 +34,9 @@ _Static_assert(FILE_OK == 0 && FILE_REFUSED == 1 && FILE_CONFLICT == 2, "file st
 #define SQL_OPEN     "state IN (1, 2)"
 #define SQL_CURRENT  "(blocked & 8) = 0"
 #define SQL_SANDBOX  "state = 3 AND sandbox = 1 AND (blocked & 8) = 0"
-#define SQL_UNPLACED                                                                                         \
-    "state IN (3, 4) AND (blocked & 8) = 0 AND (placed IS NOT stem OR outcome IS NOT NULL)"
-#define SQL_ASTRAY "placed IS NOT NULL AND (placed <> stem OR (blocked & 8) <> 0)"
+#define SQL_STRAY    "(blocked & 8) <> 0 AND ino <> 0"
+#define SQL_UNPLACED "state IN (3, 4) AND (blocked & 8) = 0 AND (placed IS NOT stem OR outcome IS NOT NULL)"
+#define SQL_ASTRAY   "placed IS NOT NULL AND (placed <> stem OR (blocked & 8) <> 0)"
 
 /* Rows of the table tally, kept by triggers. The first five are job states. */
 enum tally {
@@ -163,7 +163,8 @@ int writer_bug(struct writer *w, const char *format, ...) __attribute__((format(
  */
 int writer_change_job(struct writer *w, struct query *q, int64_t job, const char *expected);
 int writer_delete_job(struct writer *w, int64_t job);
-/* The job's outcome lies at stem now, and nobody else's: see store_placed(). No error if the job is not known. */
+/* The job's outcome lies at stem now, and nobody else's: see store_placed(). No error if the job is not
+ * known. */
 int writer_place_job(struct writer *w, int64_t job, const char *stem, const char *moved);
 void op_list_init(struct op_list *l);
 void op_list_free(struct op_list *l);
@@ -213,7 +214,8 @@ void *pack_bytes(char **at, const void *bytes, size_t len);
     "j.due_ms, "                                                                                             \
     "j.attempts, j.rate_limited, j.ambiguous, j.sends, j.started_ms, j.finished_ms, j.duration_ms, "         \
     "j.http_status, "                                                                                        \
-    "j.code, j.message, j.request_id, j.endpoint, j.sandbox, j.after_job, j.uid, j.gid, j.mode, j.outcome, j.placed"
+    "j.code, j.message, j.request_id, j.endpoint, j.sandbox, j.after_job, j.uid, j.gid, j.mode, j.outcome, " \
+    "j.placed"
 #define JOB_BODY_COLUMN 37 /* where a query that wants it puts the body: behind JOB_COLUMNS */
 
 /* False: no memory (nothing to free). */

@@ -118,6 +118,19 @@ struct job_row *store_load_open(struct store *s, int64_t after, size_t max, size
     return collect(s, &q, count);
 }
 
+struct job_row *store_load_strays(struct store *s, const struct file_sig *sig, size_t max, size_t *count)
+{
+    struct query q =
+        query_on(&s->reader, "SELECT " JOB_COLUMNS " FROM jobs j INDEXED BY jobs_strays WHERE " SQL_STRAY
+                             " AND ino = ?1 AND dev = ?2 AND (?3 = 0 OR btime_ns = 0 OR btime_ns = ?3)"
+                             " ORDER BY id DESC LIMIT ?4");
+    query_int(&q, (int64_t)sig->ino);
+    query_int(&q, (int64_t)sig->dev);
+    query_int(&q, sig->btime_ns);
+    query_limit(&q, max);
+    return collect(s, &q, count);
+}
+
 struct job_row *store_load_unplaced(struct store *s, int64_t after, size_t max, size_t *count)
 {
     struct query q = query_on(&s->reader, "SELECT " JOB_COLUMNS " FROM jobs j INDEXED BY jobs_unplaced"

@@ -50,8 +50,8 @@ static int kept_exec(struct writer *w, struct op *base)
 static int collected_exec(struct writer *w, struct op *base)
 {
     const struct place_op *op = (const struct place_op *)base;
-    struct query q = query_on(
-        &w->c, "UPDATE jobs SET placed = iif(" SQL_CURRENT ", stem, NULL), outcome = NULL WHERE id = ?");
+    struct query q = query_on(&w->c, "UPDATE jobs SET placed = iif(" SQL_CURRENT
+                                     ", stem, NULL), outcome = NULL WHERE id = ?");
     query_int(&q, op->job);
     return query_run(&q);
 }
@@ -59,8 +59,7 @@ static int collected_exec(struct writer *w, struct op *base)
 static void submit_place(struct store *s, int (*exec)(struct writer *, struct op *), int64_t job,
                          const char *name, const char *moved, store_done_fn done, void *arg)
 {
-    struct place_op *op =
-        store_op(s, sizeof *op + packed_size(name) + packed_size(moved), exec, done, arg);
+    struct place_op *op = store_op(s, sizeof *op + packed_size(name) + packed_size(moved), exec, done, arg);
     if (op == NULL)
         return;
     char *at = (char *)(op + 1);

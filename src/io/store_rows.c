@@ -160,8 +160,8 @@ void file_rows_free(struct file_row *rows, size_t count)
 
 void job_row_free(struct job_row *r)
 {
-    char *const owned[] = {r->path,    r->stem,       r->doc_id,   r->workflow, r->code,
-                           r->message, r->request_id, r->endpoint, r->body,     r->outcome, r->placed};
+    char *const owned[] = {r->path,       r->stem,     r->doc_id, r->workflow, r->code,  r->message,
+                           r->request_id, r->endpoint, r->body,   r->outcome,  r->placed};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++)
         free(owned[i]);
     *r = (struct job_row){0};

@@ -37,7 +37,9 @@ static const char schema_tables[] =
     " duration_ms INTEGER NOT NULL DEFAULT -1, http_status INTEGER NOT NULL DEFAULT 0,"
     " code TEXT, message TEXT, request_id TEXT, endpoint TEXT, sandbox INTEGER NOT NULL, after_job INTEGER "
     "NOT NULL,"
-    " uid INTEGER NOT NULL, gid INTEGER NOT NULL, mode INTEGER NOT NULL, outcome TEXT, placed BLOB) STRICT;"
+    " uid INTEGER NOT NULL, gid INTEGER NOT NULL, mode INTEGER NOT NULL, outcome TEXT, placed BLOB,"
+    " dev INTEGER NOT NULL DEFAULT 0, ino INTEGER NOT NULL DEFAULT 0, btime_ns INTEGER NOT NULL DEFAULT 0) "
+    "STRICT;"
     "CREATE INDEX jobs_file ON jobs(file_id, document);"
     "CREATE UNIQUE INDEX jobs_stem ON jobs(stem) WHERE " SQL_CURRENT ";"
     "CREATE INDEX jobs_ready ON jobs(priority DESC, seen_ms, path, document) WHERE " SQL_READY ";"
@@ -47,6 +49,7 @@ static const char schema_tables[] =
     "CREATE INDEX jobs_expiring ON jobs(expires_ms) WHERE " SQL_EXPIRING ";"
     "CREATE INDEX jobs_open ON jobs(id) WHERE " SQL_OPEN ";"
     "CREATE INDEX jobs_sandbox ON jobs(endpoint) WHERE " SQL_SANDBOX ";"
+    "CREATE INDEX jobs_strays ON jobs(ino, dev) WHERE " SQL_STRAY ";"
     "CREATE INDEX jobs_unplaced ON jobs(id) WHERE " SQL_UNPLACED ";"
     "CREATE INDEX jobs_astray ON jobs(placed) WHERE " SQL_ASTRAY ";"
 

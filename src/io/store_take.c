@@ -15,9 +15,9 @@ struct take_op {
 /* The names of this take among other files' jobs: taken. */
 #define TAKE_CONFLICT (-2)
 
-/* The file was moved over, or away with nobody telling yet. The row keeps its inode, so that it is found again
- * should the file turn up elsewhere, and loses the path for one that no file can have. Its jobs give up their
- * outcome names; what is in flight is kept as superseded. */
+/* The file was moved over, or away with nobody telling yet. The row keeps its inode, so that it is found
+ * again should the file turn up elsewhere, and loses the path for one that no file can have. Its jobs give up
+ * their outcome names; what is in flight is kept as superseded. */
 static int displace_file(struct writer *w, int64_t file)
 {
     struct query q =
@@ -130,11 +130,22 @@ static int set_superseded(struct writer *w, int64_t job)
     return writer_change_job(w, &q, job, "known");
 }
 
+/* Which file it was in: that may turn up under another name. */
+static int note_inode(struct writer *w, int64_t job)
+{
+    struct query q =
+        query_on(&w->c, "UPDATE jobs SET dev = f.dev, ino = f.ino, btime_ns = f.btime_ns FROM files f"
+                        " WHERE f.id = jobs.file_id AND jobs.id = ?");
+    query_int(&q, job);
+    return query_run(&q);
+}
+
 static int supersede_jobs(struct writer *w, const struct store_take *t)
 {
     int rc = SQLITE_OK;
     for (size_t i = 0; i < t->nsupersede && rc == SQLITE_OK; i++)
-        rc = set_superseded(w, t->supersede[i]);
+        if ((rc = set_superseded(w, t->supersede[i])) == SQLITE_OK)
+            rc = note_inode(w, t->supersede[i]);
     /* Documents that trade places trade stems: until each has its new one, none holds any. */
     for (size_t i = 0; i < t->njobs && t->njobs > 1 && rc == SQLITE_OK; i++)
         if (t->jobs[i].what != TAKE_INSERT)
@@ -261,10 +272,24 @@ static int restore_job(struct writer *w, const struct file_row *f, const struct 
     return writer_change_job(w, &q, j->id, "a job of this file");
 }
 
+static int move_in(struct writer *w, const struct file_row *f, int64_t job)
+{
+    struct query q =
+        query_on(&w->c, "UPDATE jobs SET file_id = ?, path = ?, blocked = (blocked & ~3) | ? WHERE id = ?");
+    query_int(&q, f->id);
+    query_name(&q, f->path);
+    query_int(&q, f->held ? JOB_BLOCK_HOLD_FILE : 0);
+    query_int(&q, job);
+    return writer_change_job(w, &q, job, "known");
+}
+
 static int take_one_job(struct writer *w, const struct file_row *f, const struct take_job *j)
 {
-    int rc = WRITE_BUG;
+    int rc = j->moved_in ? move_in(w, f, j->id) : SQLITE_OK;
     int64_t id = j->id;
+    if (rc != SQLITE_OK)
+        return rc;
+    rc = WRITE_BUG;
     switch (j->what) {
     case TAKE_INSERT:
         rc = insert_job(w, f, j);
@@ -319,9 +344,8 @@ static int take_exec(struct writer *w, struct op *base)
 
 static size_t take_size(const struct store_take *t)
 {
-    size_t size =
-        sizeof(struct take_op) + t->njobs * sizeof *t->jobs +
-        (t->ndrop + t->nsupersede + t->ndisplace) * sizeof *t->drop;
+    size_t size = sizeof(struct take_op) + t->njobs * sizeof *t->jobs +
+                  (t->ndrop + t->nsupersede + t->ndisplace) * sizeof *t->drop;
     size += packed_size(t->file.path) + packed_size(t->file.fault);
     for (size_t i = 0; i < t->njobs; i++) {
         const struct take_job *j = &t->jobs[i];

@@ -253,5 +253,6 @@ def test_an_ambiguous_request_names_the_endpoint_that_was_asked(spool, hostile, 
 
 def test_flowspool_list_has_one_line_a_document(edited, spool):
     edited.start("A", "B").edit("X", "A", "B")
-    listed = [json.loads(line) for line in flowspool(spool, "list", "--json").splitlines()]
-    assert [(j["job"], j["document"], j["state"]) for j in listed] == [("m.yaml", n, "done") for n in (1, 2, 3)]
+    listed = lambda: [json.loads(line) for line in flowspool(spool, "list", "--json").splitlines()]
+    done = [("m.yaml", n, "done") for n in (1, 2, 3)]
+    wait_for(lambda: [(j["job"], j["document"], j["state"]) for j in listed()] == done, "a line a document")

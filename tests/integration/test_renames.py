@@ -354,9 +354,10 @@ def test_a_lost_row_is_not_needed(spool, hostile, daemon):
     for i in range(10):
         spool.drop(f"{i}.yaml", inputs={"n": str(i)})
     wait_for(lambda: len(spool.outcomes()) == 10, "a result of each")
+    want = {str(i + 1): (f"{i + 1}.yaml", spool.result(str(i))["result"]) for i in range(10)}
     for i in reversed(range(10)):
         (spool.path / f"{i}.yaml").rename(spool.path / f"{i + 1}.yaml")
-    wait_for(lambda: all(r and r["job"] == f"{i + 1}.yaml" for i in range(10) for r in [spool.result(str(i + 1))]), "the new names")
+    wait_for(lambda: results(spool, want) == want, "the new names")
     assert d.stop() == 0
     shutil.rmtree(spool.state)
     daemon(server.url, config=QUICK)
