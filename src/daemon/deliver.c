@@ -11,10 +11,12 @@
 
 #define RESPONSE_EXCERPT 4096
 #define BLOCKED_RETRY_MS 5000
+#define ROOM_RETRY_MS    20
 
+/* Who was asked last, whatever a reload or a restart has changed since. */
 static const char *endpoint_of(const struct live *l)
 {
-    return l->endpoint != NULL ? l->endpoint : l->engine->endpoint;
+    return l->row.endpoint != NULL ? l->row.endpoint : l->engine->endpoint;
 }
 
 void deliver_begin_end(struct live *l)
@@ -74,6 +76,7 @@ static void on_settled(void *arg, enum store_rc rc)
     struct live *l = arg;
     struct engine *e = l->engine;
     (void)rc;
+    e->patience_since_ms = 0;
     if (l->reply.spill != NULL) {
         char path[4096];
         if (snprintf(path, sizeof path, "%s/%s", e->replies_dir, l->reply.spill) < (int)sizeof path)
@@ -166,6 +169,12 @@ static void unblock_directory(struct engine *e, const char *path)
     }
 }
 
+static void park(struct live *l, int64_t for_ms)
+{
+    l->retry_ms = clock_mono_ms() + for_ms;
+    live_step_to(&l->engine->live, l, STEP_PARKED);
+}
+
 static void on_published(void *arg, const struct publish_result *r)
 {
     struct live *l = arg;
@@ -179,20 +188,44 @@ static void on_published(void *arg, const struct publish_result *r)
     }
     engine_wake(e);
     if (r->rc == PUBLISH_TRY_LATER) {
-        l->retry_ms = clock_mono_ms() + BLOCKED_RETRY_MS;
-        live_step_to(&e->live, l, STEP_PARKED);
+        park(l, BLOCKED_RETRY_MS);
         block_directory(e, l->row.path, r->detail);
         return;
     }
     l->retry_ms = 0;
     unblock_directory(e, l->row.path);
     if (r->moved[0] != '\0') {
-        intake_kept(e->intake, l->row.file_id, l->row.stem, l->row.id, r->moved);
+        memcpy(l->moved, r->moved, sizeof l->moved);
+        l->end.moved = l->moved;
         log_line(LOG_INFO, l->row.path, "the result that was there is kept as superseded/%s", r->moved);
     }
+    if (!l->superseded)
+        l->end.placed = l->row.stem;
     enum job_event ev = l->end.state == JOB_DONE ? JOB_EV_SUCCEED : JOB_EV_FAIL;
     l->row.state = job_event(l->row.id, l->row.state, ev);
     settle(l);
+}
+
+static void publish(struct live *l);
+
+static void on_room(void *arg, const struct publish_result *r)
+{
+    struct live *l = arg;
+    if (r->rc == PUBLISH_OK)
+        publish(l);
+    else
+        on_published(l, r);
+}
+
+/* True: not now; publish() is called again. */
+static bool wait_for_room(struct live *l)
+{
+    if (l->superseded)
+        return false;
+    enum place_room room = place_make_room(l->engine, l->row.stem, l->row.id, on_room, l);
+    if (room == ROOM_LATER)
+        park(l, ROOM_RETRY_MS);
+    return room != ROOM_IS_THERE;
 }
 
 static void publish(struct live *l)
@@ -211,11 +244,12 @@ static void publish(struct live *l)
         .superseded_name = l->superseded ? l->superseded_name : NULL,
     };
     live_step_to(&e->live, l, STEP_PUBLISH);
+    if (wait_for_room(l))
+        return;
     int err = publish_outcome(e->publish, &task, on_published, l);
     if (err == 0)
         return;
-    l->retry_ms = clock_mono_ms() + BLOCKED_RETRY_MS;
-    live_step_to(&e->live, l, STEP_PARKED);
+    park(l, BLOCKED_RETRY_MS);
     block_directory(e, l->row.path, strerror(-err));
 }
 

@@ -98,11 +98,13 @@ static void withdraw(struct live *l)
     store_intent_void(e->store, l->row.id, l->row.sends, on_void, l);
 }
 
-/* A hold or an order that came while this intent was on its way to the disk; of holds only probes go. */
+/* A hold or an order that came while this intent was on its way to the disk; of holds only probes go. And the
+ * intent says who is asked. */
 static bool stopped_meanwhile(const struct live *l)
 {
     const struct engine *e = l->engine;
-    if (e->gates != 0 || l->superseded || (l->row.blocked & (JOB_BLOCK_HOLD | JOB_BLOCK_CANCEL)) != 0)
+    if (e->gates != 0 || l->superseded || (l->row.blocked & (JOB_BLOCK_HOLD | JOB_BLOCK_CANCEL)) != 0 ||
+        (l->row.endpoint != NULL && strcmp(l->row.endpoint, e->endpoint) != 0))
         return true;
     if (hold_active(&e->account) && !l->probe_account)
         return true;
@@ -138,8 +140,6 @@ static void on_intent(void *arg, enum store_rc rc)
     }
     l->seq = governor_sent(&e->governor, now);
     l->sent_unix_ms = clock_unix_ms();
-    free(l->endpoint);
-    l->endpoint = strdup(e->endpoint); /* no memory: the engine's is the best guess */
     e->run.requests++;
     live_step_to(&e->live, l, STEP_FLIGHT);
     log_line(LOG_DEBUG, l->row.path, "attempt %d sent (workflow %s)", l->row.sends, l->row.workflow);
@@ -173,9 +173,13 @@ static void admit(struct engine *e, struct live *l, int64_t now_ms)
     int64_t unix_ms = clock_unix_ms();
     if (l->row.started_ms == 0) /* as the store does, so that a recovered outcome says the same */
         l->row.started_ms = unix_ms;
+    free(l->row.endpoint);
+    l->row.endpoint = strdup(e->endpoint); /* no memory: the engine's is the best guess */
     l->row.sends++;
+    e->patience_since_ms = 0;
     live_step_to(&e->live, l, STEP_INTENT);
-    store_intent(e->store, l->row.id, l->row.sends, unix_ms, body_sha256, e->boot_id, on_intent, l);
+    store_intent(e->store, l->row.id, l->row.sends, unix_ms, e->endpoint, body_sha256, e->boot_id, on_intent,
+                 l);
 }
 
 /* How many requests max_jobs still allows, those on their way not yet counted. */

@@ -238,7 +238,7 @@ static void fail_expired(struct engine *e, int64_t unix_ms)
 static bool writing(const struct engine *e, size_t stuck)
 {
     return live_busy(&e->live) > stuck || store_queued(e->store) > 0 ||
-           publish_queued(e->publish) > stuck - e->live.steps[STEP_PARKED];
+           publish_queued(e->publish) > stuck - e->live.steps[STEP_PARKED] + e->places.count;
 }
 
 static int finished_status(const struct engine *e)
@@ -284,8 +284,10 @@ static int64_t oldest_hold_ms(const struct engine *e)
 static int64_t stuck_since(struct engine *e, bool parked, int64_t now_ms)
 {
     int64_t since = oldest_hold_ms(e);
-    if (since != INT64_MAX || (!parked && (e->gates & GATE_DISK) == 0))
+    if (since != INT64_MAX || (!parked && (e->gates & GATE_DISK) == 0)) {
+        e->patience_since_ms = 0;
         return since;
+    }
     if (e->patience_since_ms == 0)
         e->patience_since_ms = now_ms;
     return e->patience_since_ms;
@@ -300,12 +302,15 @@ static void finish_once(struct engine *e, int64_t now_ms)
         e->patience_since_ms = 0;
         return;
     }
+    if (place_busy(e))
+        return;
     struct store_counts c = {0};
     if (!store_counts(e->store, &c))
         return;
     bool retries = store_next_backoff(e->store) != 0;
     bool refused = hold_active(&e->account) && c.waiting > 0;
-    if (c.waiting == 0 && !retries && stuck == 0) {
+    bool parked = stuck > 0 || e->places.nstuck > 0;
+    if (c.waiting == 0 && !retries && !parked) {
         engine_stop(e, finished_status(e));
         return;
     }
@@ -319,7 +324,7 @@ static void finish_once(struct engine *e, int64_t now_ms)
         engine_stop(e, EXIT_GIVEN_UP);
         return;
     }
-    int64_t since = stuck_since(e, stuck > 0, now_ms);
+    int64_t since = stuck_since(e, parked, now_ms);
     if (since != INT64_MAX && now_ms - since >= e->cfg.once_patience_ms) {
         log_line(LOG_ERROR, NULL, "given up after once_patience; the jobs stay queued");
         engine_stop(e, EXIT_GIVEN_UP);
@@ -345,9 +350,21 @@ static int64_t next_parked(const struct engine *e)
     return at;
 }
 
+static void start_intake(struct engine *e)
+{
+    if (e->looks_at_spool || e->draining || !place_has_started(e))
+        return;
+    e->looks_at_spool = true;
+    engine_reopen_foreign_sandbox_jobs(e);
+    intake_start(e->intake);
+    joborders_start(e);
+}
+
 /* The start's first look at the spool is not over, or not yet stored. */
 static bool first_look(const struct engine *e, int64_t now_ms)
 {
+    if (!e->looks_at_spool)
+        return true;
     return now_ms - e->started_ms < FIRST_LOOK_MS &&
            (!intake_scanned(e->intake) || store_queued(e->store) > 0);
 }
@@ -387,9 +404,11 @@ static void step(struct engine *e)
     fail_expired(e, unix_ms);
     joborders_step(e);
     deliver_retry_parked(e, now);
+    int64_t place_ms = place_step(e, now);
+    start_intake(e);
     int64_t admit_ms = INT64_MAX;
     if (first_look(e, now)) {
-        admit_ms = e->started_ms + FIRST_LOOK_MS;
+        admit_ms = e->looks_at_spool ? e->started_ms + FIRST_LOOK_MS : INT64_MAX;
     } else if (!e->recovering && !e->draining) {
         dispatch_fill(e, now);
         check_disk(e, now);
@@ -403,7 +422,7 @@ static void step(struct engine *e)
     report_progress(e, now);
     statusfile_step(e, now);
     if (!e->stopped)
-        alarm_set(e->alarm, next_wake(e, admit_ms, now, unix_ms));
+        alarm_set(e->alarm, next_wake(e, earliest(admit_ms, place_ms), now, unix_ms));
 }
 
 void engine_before_sleep(uv_prepare_t *handle)

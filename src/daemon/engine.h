@@ -55,6 +55,27 @@ struct blocked_dir {
 };
 #define BLOCKED_DIRS_MAX 64
 
+struct placing; /* one outcome on its way to another name: place.c */
+
+/* An outcome that cannot go where it belongs for now. */
+struct stuck_place {
+    int64_t job;
+    bool met; /* by the round that tries again: it still has to go there */
+};
+#define STUCK_PLACES_MAX 256
+
+struct places {
+    struct placing *under_way;
+    size_t count;
+    bool look;               /* rows may have changed */
+    bool first_over;         /* the first round is: what a crash may have cut was done again */
+    bool in_round, retrying; /* the rows are being gone through; the stuck ones too */
+    int64_t after;           /* up to here */
+    int64_t retry_ms;        /* when the stuck ones are tried again, 0: there are none */
+    struct stuck_place stuck[STUCK_PLACES_MAX];
+    size_t nstuck;
+};
+
 struct totals { /* of this run */
     int64_t done, failed, refused, already_done;
     /* by requests of this run; those of the last one that are recovered were its own */
@@ -139,8 +160,10 @@ struct engine {
     int64_t give_up_until_ms; /* the endpoint hold outlasted give_up_after: jobs fail until then */
     enum hold_cause give_up_cause;
     int64_t key_checked_ms;
-    int64_t patience_since_ms; /* --once: nothing has moved since; 0: something moves */
+    int64_t
+        patience_since_ms; /* --once: outcomes or the disk stop all; 0: not so, or something moved since */
 
+    struct places places;
     struct totals run;
     int64_t started_ms;
     uint32_t rate_slots[RATE_SLOTS]; /* ends per second, for rate and time left */
@@ -148,9 +171,10 @@ struct engine {
 
     bool draining, stopped;
     int64_t drain_until_ms;
-    int exit_status; /* valid once stopped */
-    bool abandoned;  /* second signal or grace over: what is in flight is ambiguous */
-    bool recovering; /* recovery.c still hands in rows */
+    int exit_status;     /* valid once stopped */
+    bool abandoned;      /* second signal or grace over: what is in flight is ambiguous */
+    bool recovering;     /* recovery.c still hands in rows */
+    bool looks_at_spool; /* intake has been started */
     int64_t recover_after;
     int64_t progress_ms;
     struct status_file status_file;
@@ -215,6 +239,28 @@ void deliver_retry_parked(struct engine *e, int64_t now_ms);
 bool deliver_blocked(const struct engine *e, const char *path);
 /* l->end from the row and the ended attempt. */
 void deliver_begin_end(struct live *l);
+
+/* ---- place.c ---- */
+/* Outcomes follow their jobs' rows; what is pending is in the store, so a crash only delays it. Returns when
+ * to ask again (monotonic ms). */
+int64_t place_step(struct engine *e, int64_t now_ms);
+/* Rows of jobs that have ended may have changed. */
+void place_look(struct engine *e);
+/* What a crash may have cut was done again, or cannot be done now: the spool may be looked at. */
+bool place_has_started(const struct engine *e);
+bool place_is_under_way(const struct engine *e, int64_t job);
+/* Something is on its way, or about to be tried. */
+bool place_busy(const struct engine *e);
+/* Before a new outcome of job goes to stem, the outcome of another job that lies there is kept, and that is
+ * made durable: after a crash it is still known whose it is. */
+enum place_room {
+    ROOM_IS_THERE, /* nothing to be kept */
+    ROOM_IS_MADE,  /* done will be called with what the publisher says; ask again then, there may be another
+                      one */
+    ROOM_LATER,    /* what lies there is just about to leave: ask again in a moment */
+};
+enum place_room place_make_room(struct engine *e, const char *stem, int64_t job, publish_fn done, void *arg);
+void place_free(struct engine *e);
 
 /* ---- recovery.c ---- */
 void recovery_begin(struct engine *e);

@@ -8,6 +8,8 @@ static enum live_phase host_phase(void *arg, int64_t job)
 {
     const struct engine *e = arg;
     const struct live *l = live_find(&e->live, job);
+    if (place_is_under_way(e, job))
+        return LIVE_PUBLISHING;
     if (l == NULL)
         return LIVE_NO;
     switch (l->step) {
@@ -70,7 +72,7 @@ static void host_changed(void *arg)
 {
     struct engine *e = arg;
     e->reload = e->schedule_stale = true;
-    engine_wake(e);
+    place_look(e);
 }
 
 static void host_gate(void *arg, enum gate gate, bool closed, const char *why)

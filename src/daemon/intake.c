@@ -226,7 +226,7 @@ static void on_alarm(void *arg)
 {
     struct intake *in = arg;
     int64_t now = clock_mono_ms();
-    if (in->stopped)
+    if (in->stopped || in->next_scan_ms == INT64_MAX) /* or not yet started */
         return;
     in->alarm_ms = INT64_MAX;
     int64_t due = intake_look_due(in, now);
@@ -278,6 +278,8 @@ void intake_start(struct intake *in)
     if (watch_add(in->watch, "") != 0)
         log_line(LOG_WARN, NULL, "the spool cannot be watched: new files are found by the rescan");
     in->next_scan_ms = clock_mono_ms() + in->o.config->rescan_ms;
+    in->alarm_ms = INT64_MAX;
+    intake_wake_at(in, 0);
     begin_scan(in);
 }
 

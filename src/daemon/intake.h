@@ -32,7 +32,7 @@ enum live_phase {
     LIVE_NO,         /* not in memory: the store's row is the truth */
     LIVE_CANDIDATE,  /* loaded, may still be dropped by drop() */
     LIVE_IN_FLIGHT,  /* intent queued or durable, request out, or reply not yet judged */
-    LIVE_PUBLISHING, /* its outcome is being written or its end being stored: look again later */
+    LIVE_PUBLISHING, /* its outcome is being written or moved, or its end being stored: look again later */
 };
 
 struct intake_host {
@@ -87,11 +87,9 @@ bool intake_idle(const struct intake *in);
 bool intake_scanned(const struct intake *in);
 /* Job-like names that are ignored, counted in the last whole scan; and the first few for status. */
 size_t intake_ignored(const struct intake *in);
-/* The result that lay at stem had to make room for that of job now_there (of this file) and is kept as
- * superseded/KEPT_AS: whose it was is noted, so that it is found again should the file return to that
- * request. */
-void intake_kept(struct intake *in, int64_t file_id, const char *stem, int64_t now_there,
-                 const char *kept_as);
+/* A take that changes this file's row is on its way to the store: what is read of the row, and of its jobs,
+ * is old. */
+bool intake_changes(const struct intake *in, int64_t file_id);
 /* Accepts that jobs vanished (flowspool resume). */
 void intake_accept_vanished(struct intake *in);
 /* Stops watching and scanning; outstanding writes still complete. Free it after the store is closed. */

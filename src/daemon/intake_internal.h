@@ -74,26 +74,53 @@ struct look {
     const struct jobfile *jobs; /* NULL: it does not parse */
     const struct fault *fault;
 };
-/* 0: handed to the store; -EAGAIN: look again in a moment (an outcome is being written). */
+/* 0: handed to the store; -EAGAIN: look again in a moment (an outcome is being written, or what is known of
+ * the file is just changing). */
 int intake_take(struct intake *in, struct look *k);
+
+/* ---- intake_names.c ---- */
+/* Everything one take gathers before it is handed over. */
+struct take_plan {
+    struct job_row *known;
+    size_t nknown;
+    size_t nstrays; /* the last of them are of other files */
+    struct take_job *jobs;
+    char **stems;
+    size_t njobs;
+    int64_t *drop, *supersede;
+    int64_t *displace; /* files that give way: they have another name, or none, by now */
+    size_t ndrop, nsupersede, ndisplace;
+    struct file_row renamed_from; /* id 0: not a rename */
+    bool again;                   /* what it would change is just changing: look again in a moment */
+    char message[640];            /* why the file was refused */
+};
+/* Finds p->renamed_from. False: that row is just changing; look again in a moment. */
+bool take_find_rename(struct intake *in, const struct look *k, struct take_plan *p);
+/* Adds jobs to those known: superseded ones that this file brings along under a new name, because another
+ * file took its old name before it was found. False: no memory. */
+bool take_find_strays(struct intake *in, const struct look *k, struct take_plan *p);
+/* The outcome names, and room for the rest of the plan. False: no memory. */
+bool take_stems(const struct look *k, struct take_plan *p);
+/* Why the jobs cannot have their outcome names, or NULL. Who only seems to have one of them, because its file
+ * is gone or was renamed, is displaced. */
+const char *take_name_fault(struct intake *in, const struct look *k, struct take_plan *p, char *buf,
+                            size_t size);
+void take_displace(struct intake *in, struct take_plan *p, int64_t file_id);
+/* The jobs of a displaced file, as far as they are in memory. */
+void take_give_way(struct intake *in, int64_t file_id);
 
 /* ---- intake_outcomes.c ---- */
 /* A new job whose result, or ambiguous error, lies beside it: t becomes DONE or FAILED and is not bought. */
 void intake_adopt_beside(struct intake *in, const struct look *k, const char *stem, struct take_job *t);
-/* The outcome of a renamed, renumbered or restored job goes to t's stem. False: out of memory. */
-bool intake_move_outcome(struct intake *in, const struct look *k, const struct job_row *row,
-                         const struct take_job *t);
-/* The error of a file that does not parse. False: out of memory. */
-bool intake_publish_refusal(struct intake *in, const struct look *k, const char *stem, const char *message);
 
 /* ---- intake_missing.c ---- */
 void intake_gone(struct intake *in, const char *job_path);
 void intake_back(struct intake *in, const struct file_row *row);
 /* Its name ends in .hold now, or no longer. */
 void intake_mark_held(struct intake *in, const struct file_row *row, bool held, const struct file_sig *sig);
-/* Another file wants the outcome name of this one, which is gone: then it is forgotten at once. False: it is
- * still there, or on its way. */
-bool intake_let_go(struct intake *in, const char *job_path);
+/* Another file wants the outcome name of this one: the id of its row if it is gone, 0 if it is still there,
+ * or a job of it on its way. */
+int64_t intake_find_gone(struct intake *in, const char *job_path);
 /* After a whole scan: rows that were not listed, and rows that have been missing for long enough. */
 void intake_find_missing(struct intake *in);
 /* Decides about the gate when a burst of vanishing has calmed down; returns when to ask again. */

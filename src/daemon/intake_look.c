@@ -170,10 +170,17 @@ static void take(struct intake *in, const char *path, struct look *k)
     }
     k->jobs = parsed ? &jobs : NULL;
     k->fault = parsed ? NULL : &fault;
-    if (intake_take(in, k) == -EAGAIN)
-        wait_for(in, path, clock_mono_ms() + SOON_MS);
-    else
+    int64_t now = clock_mono_ms();
+    if (intake_take(in, k) != -EAGAIN) {
         forget_waiting(in, path);
+    } else {
+        struct path_entry *w = wait_for(in, path, now + SOON_MS);
+        if (w != NULL) { /* complete as it is: it only has to be looked at again */
+            w->seen = k->st;
+            w->since_ms = now;
+            w->arrived = true;
+        }
+    }
     jobfile_free(&jobs);
 }
 

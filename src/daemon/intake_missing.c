@@ -132,7 +132,7 @@ void intake_gone(struct intake *in, const char *job_path)
     struct file_row row = {0};
     if (!store_file_by_path(in->o.store, job_path, &row))
         return;
-    if (row.missing_ms == 0)
+    if (row.missing_ms == 0 && !intake_changes(in, row.id)) /* else it is about to have another name */
         mark_missing(in, &row);
     file_row_free(&row);
 }
@@ -210,19 +210,14 @@ static bool on_its_way(struct intake *in, int64_t file_id)
     return busy;
 }
 
-bool intake_let_go(struct intake *in, const char *job_path)
+int64_t intake_find_gone(struct intake *in, const char *job_path)
 {
     struct file_row row = {0};
-    if (in->vanish_gate || pathmap_find(&in->writing, job_path) != NULL ||
-        !store_file_by_path(in->o.store, job_path, &row))
-        return false;
-    bool gone = really_absent(in, job_path) && !on_its_way(in, row.id);
-    if (gone) {
-        drop_candidates(in, row.id);
-        store_files_forget(in->o.store, &row.id, 1, NULL, NULL);
-    }
+    if (in->vanish_gate || !store_file_by_path(in->o.store, job_path, &row))
+        return 0;
+    int64_t id = really_absent(in, job_path) && !on_its_way(in, row.id) ? row.id : 0;
     file_row_free(&row);
-    return gone;
+    return id;
 }
 
 static void forget_old(struct intake *in)
@@ -250,7 +245,7 @@ void intake_find_missing(struct intake *in)
         for (size_t i = 0; i < count; i++) {
             const struct file_row *row = &rows[i];
             bool busy = pathmap_find(&in->writing, row->path) != NULL ||
-                        pathmap_find(&in->marking, row->path) != NULL;
+                        pathmap_find(&in->marking, row->path) != NULL || intake_changes(in, row->id);
             if (row->missing_ms == 0 && !busy && !intake_was_seen(in, row->id) &&
                 really_absent(in, row->path))
                 mark_missing(in, row);

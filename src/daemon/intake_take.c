@@ -1,34 +1,15 @@
-/* What a look found, against what is known: one transaction in the store, and the outcomes that move along.
- */
+/* What a look found, against what is known: one transaction in the store. Outcomes follow it (place.c). */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/digest.h"
 #include "core/names.h"
 #include "core/reconcile.h"
 #include "core/verdict.h"
 #include "daemon/intake_internal.h"
 #include "io/log.h"
-
-#define INODE_MATCHES 8
-
-/* Everything one take gathers before it is handed over. */
-struct take_plan {
-    struct job_row *known;
-    size_t nknown;
-    struct take_job *jobs;
-    char **stems;
-    size_t njobs;
-    int64_t *drop, *supersede;
-    size_t ndrop, nsupersede;
-    struct file_row renamed_from; /* id 0: not a rename */
-    const char *conflict_owner;
-    char *owner;       /* malloc'd, behind conflict_owner */
-    bool runnable;     /* something was added to the queue */
-    bool failed;       /* an outcome could not be sent on its way: look again */
-    char message[640]; /* why the file was refused */
-};
 
 struct take_done {
     struct intake *in;
@@ -47,7 +28,7 @@ static void plan_free(struct take_plan *p)
     free(p->jobs);
     free(p->drop);
     free(p->supersede);
-    free(p->owner);
+    free(p->displace);
     file_row_free(&p->renamed_from);
 }
 
@@ -106,7 +87,32 @@ static void on_taken(void *arg, enum store_rc rc)
     finish(d);
 }
 
-static struct take_done *begin_write(struct intake *in, const struct look *k, const struct store_take *t)
+/* The rows that this take changes; looks at other paths must not decide by what they were. */
+static bool note_files(struct path_entry *e, const struct store_take *t, const struct take_plan *p)
+{
+    e->files = calloc(t->ndisplace + p->nstrays + 1, sizeof *e->files);
+    if (e->files == NULL)
+        return false;
+    for (size_t i = 0; i < t->ndisplace; i++)
+        e->files[e->nfiles++] = t->displace[i];
+    for (size_t i = p->nknown - p->nstrays; i < p->nknown; i++)
+        e->files[e->nfiles++] = p->known[i].file_id;
+    if (t->file.id != 0)
+        e->files[e->nfiles++] = t->file.id;
+    return true;
+}
+
+bool intake_changes(const struct intake *in, int64_t file_id)
+{
+    for (const struct path_entry *e = in->writing.first; e != NULL; e = e->next)
+        for (size_t i = 0; i < e->nfiles; i++)
+            if (e->files[i] == file_id)
+                return true;
+    return false;
+}
+
+static struct take_done *begin_write(struct intake *in, const struct look *k, const struct take_plan *p,
+                                     const struct store_take *t)
 {
     struct take_done *d = calloc(1, sizeof *d);
     if (d == NULL)
@@ -114,13 +120,15 @@ static struct take_done *begin_write(struct intake *in, const struct look *k, co
     d->in = in;
     d->path = strdup(k->job_path);
     d->entry = d->path != NULL ? pathmap_add(&in->writing, k->job_path) : NULL;
-    if (d->entry == NULL) {
-        free(d->path);
-        free(d);
-        return NULL;
+    if (d->entry != NULL && note_files(d->entry, t, p)) {
+        d->conflict.file = t->file;
+        return d;
     }
-    d->conflict.file = t->file;
-    return d;
+    if (d->entry != NULL)
+        pathmap_remove(&in->writing, d->entry);
+    free(d->path);
+    free(d);
+    return NULL;
 }
 
 /* ---- the file's own row ---- */
@@ -144,69 +152,30 @@ static struct file_row file_row_of(const struct look *k, const struct take_plan 
         .mode = k->st.mode,
         .documents = k->jobs != NULL ? (int)k->jobs->count : 0,
     };
+    const struct digest_part whole = {k->bytes, k->len};
     if (k->jobs != NULL)
         memcpy(f.job_sha256, k->jobs->job_sha256, sizeof f.job_sha256);
+    else if (k->bytes != NULL)
+        digest_hex(&whole, 1, f.job_sha256);
     return f;
 }
 
 static void note_conflict(struct intake *in, const struct look *k, const struct take_plan *p, const char *why)
 {
-    const struct store_take t = {.file = file_row_of(k, p)};
-    struct take_done *d = begin_write(in, k, &t);
+    /* The path's own row gives way even so; of the owners of outcome names none has to. */
+    bool renamed = p->renamed_from.id != 0 && k->row->id != 0;
+    const struct store_take t = {
+        .file = file_row_of(k, p), .displace = &k->row->id, .ndisplace = renamed ? 1 : 0};
+    struct take_done *d = begin_write(in, k, p, &t);
     if (d == NULL)
         return;
+    if (renamed)
+        take_give_way(in, k->row->id);
     snprintf(d->fault, sizeof d->fault, "%s", why);
     write_conflict(d);
 }
 
 /* ---- what is known ---- */
-
-/* A file that was renamed: same inode, its old name gone, and a job of the same identity in it. */
-static bool is_renamed(struct intake *in, const struct look *k, const struct file_row *candidate)
-{
-    char path[4096];
-    struct spool_stat st;
-    if (strcmp(candidate->path, k->job_path) == 0)
-        return false;
-    if (intake_find_file(in, candidate->path, path, sizeof path, &st) && st.ino == k->st.ino)
-        return false; /* a second link: another job */
-    size_t count = 0;
-    bool same = false;
-    struct job_row *jobs = store_file_jobs(in->o.store, candidate->id, &count);
-    for (size_t i = 0; i < count && !same; i++)
-        for (size_t j = 0; j < k->jobs->count && !same; j++)
-            same = strcmp(jobs[i].request_sha256, k->jobs->jobs[j].request_sha256) == 0;
-    job_rows_free(jobs, count);
-    return same && pathmap_find(&in->writing, candidate->path) == NULL;
-}
-
-static void find_rename(struct intake *in, const struct look *k, struct take_plan *p)
-{
-    struct file_row rows[INODE_MATCHES] = {0};
-    const struct file_sig sig = {k->st.dev, k->st.ino, k->st.size, k->st.mtime_ns, k->st.btime_ns};
-    if (k->row->id != 0 && k->row->sig.ino == k->st.ino)
-        return;
-    size_t n = store_files_by_inode(in->o.store, &sig, rows, INODE_MATCHES);
-    for (size_t i = 0; i < n; i++) {
-        if (p->renamed_from.id == 0 && is_renamed(in, k, &rows[i]))
-            p->renamed_from = rows[i];
-        else
-            file_row_free(&rows[i]);
-    }
-}
-
-/* The path's own row gives way to the file that was renamed onto it. */
-static void give_way(struct intake *in, const struct file_row *row)
-{
-    size_t count = 0;
-    struct job_row *jobs = store_file_jobs(in->o.store, row->id, &count);
-    for (size_t i = 0; i < count; i++) {
-        in->o.host.drop(in->o.host.arg, jobs[i].id);
-        in->o.host.supersede(in->o.host.arg, jobs[i].id);
-    }
-    job_rows_free(jobs, count);
-    store_files_forget(in->o.store, &row->id, 1, NULL, NULL);
-}
 
 /* Only flowspool retry sends it again. */
 static bool may_have_been_charged(const struct job_row *r)
@@ -297,12 +266,12 @@ static void fill_job(struct intake *in, const struct look *k, struct take_plan *
     const struct job_row *row = row_of(p, m->job);
     fill_from_spec(t, k, &k->jobs->jobs[i], p->stems[i]);
     t->id = m->job;
+    t->moved_in = row != NULL && row >= p->known + p->nknown - p->nstrays;
     switch (m->action) {
     case RECONCILE_NEW:
         t->what = TAKE_INSERT;
         t->after_job = must_end_first(in, p, t->stem);
         intake_adopt_beside(in, k, t->stem, t);
-        p->runnable = p->runnable || t->state == JOB_WAITING;
         return;
     case RECONCILE_KEEP:
         t->what = TAKE_REFRESH;
@@ -310,22 +279,18 @@ static void fill_job(struct intake *in, const struct look *k, struct take_plan *
             t->body = NULL;
         in->o.host.drop(in->o.host.arg, row->id);
         in->o.host.renamed(in->o.host.arg, row->id, k->job_path, t->stem, t->document);
-        p->runnable = true;
         return;
     case RECONCILE_ALREADY:
         t->what = TAKE_RESTORE;
-        p->failed = !intake_move_outcome(in, k, row, t) || p->failed;
         already_done(in, k);
         return;
     case RECONCILE_SETTLED:
         t->what = TAKE_RESTORE;
-        p->failed = !intake_move_outcome(in, k, row, t) || p->failed;
         if (k->written && may_have_been_charged(row))
             log_line(LOG_WARN, k->job_path, "it may have been charged: only flowspool retry sends it again");
         return;
     case RECONCILE_RERUN:
         t->what = TAKE_RERUN;
-        p->runnable = true;
         return;
     }
 }
@@ -346,56 +311,9 @@ static void fill_leftovers(struct intake *in, struct take_plan *p, const enum re
     }
 }
 
-/* ---- outcome names ---- */
-
-static const char *name_fault(struct intake *in, const struct look *k, struct take_plan *p, char *buf,
-                              size_t size)
-{
-    int64_t own = p->renamed_from.id != 0 ? p->renamed_from.id : k->row->id;
-    for (size_t i = 0; i < p->njobs; i++) {
-        bool several = k->jobs != NULL && k->jobs->count > 1;
-        const char *id = several && k->jobs->jobs[i].id[0] != '\0' ? k->jobs->jobs[i].id : NULL;
-        const char *why = name_refusal(k->job_path, several, id, i + 1);
-        if (why != NULL)
-            return why;
-        p->owner = store_stem_owner(in->o.store, p->stems[i], own);
-        if (p->owner != NULL && intake_let_go(in, p->owner)) {
-            p->failed = true;
-            return "the file that had the name of its outcome is gone";
-        }
-        if (p->owner != NULL && (k->row->id == 0 || strcmp(p->owner, k->job_path) != 0)) {
-            snprintf(buf, size, "its outcome would have the same name as that of %s; rename one of them",
-                     p->owner);
-            return buf;
-        }
-        free(p->owner);
-        p->owner = NULL;
-    }
-    return NULL;
-}
-
-static bool make_stems(const struct look *k, struct take_plan *p)
-{
-    p->njobs = k->jobs != NULL ? k->jobs->count : 1;
-    p->stems = calloc(p->njobs, sizeof *p->stems);
-    p->jobs = calloc(p->njobs, sizeof *p->jobs);
-    p->drop = calloc(p->nknown + 1, sizeof *p->drop);
-    p->supersede = calloc(p->nknown + 1, sizeof *p->supersede);
-    if (p->stems == NULL || p->jobs == NULL || p->drop == NULL || p->supersede == NULL)
-        return false;
-    for (size_t i = 0; i < p->njobs; i++) {
-        bool several = k->jobs != NULL && k->jobs->count > 1;
-        const char *id = several && k->jobs->jobs[i].id[0] != '\0' ? k->jobs->jobs[i].id : NULL;
-        p->stems[i] = name_outcome_stem(k->job_path, several, id, i + 1);
-        if (p->stems[i] == NULL)
-            return false;
-    }
-    return true;
-}
-
 /* ---- a file that does not parse ---- */
 
-static bool refuse(struct intake *in, const struct look *k, struct take_plan *p)
+static void refuse(struct intake *in, const struct look *k, struct take_plan *p)
 {
     char *message = p->message;
     fault_describe(k->fault, message, sizeof p->message);
@@ -418,10 +336,10 @@ static bool refuse(struct intake *in, const struct look *k, struct take_plan *p)
         .state = JOB_FAILED,
         .code = CODE_INVALID_JOB,
         .message = message,
+        .finished_ms = clock_unix_ms(),
     };
     log_refused(k->job_path, k->fault->line, k->fault->column, k->fault->text);
     in->o.host.refused(in->o.host.arg);
-    return intake_publish_refusal(in, k, p->stems[0], message);
 }
 
 /* ---- all together ---- */
@@ -434,7 +352,8 @@ static bool plan_jobs(struct intake *in, const struct look *k, struct take_plan 
     bool ok = known != NULL && matches != NULL && left != NULL;
     *busy = ok && !describe_known(in, p, known);
     if (ok && !*busy && k->jobs != NULL) {
-        bool written = k->written && p->renamed_from.id == 0;
+        bool renamed = p->renamed_from.id != 0 || (k->row->id == 0 && p->nstrays > 0);
+        bool written = k->written && !renamed;
         ok = reconcile(k->jobs, known, p->nknown, written, matches, left);
         for (size_t i = 0; ok && i < p->njobs; i++)
             fill_job(in, k, p, i, &matches[i]);
@@ -444,7 +363,7 @@ static bool plan_jobs(struct intake *in, const struct look *k, struct take_plan 
     free(known);
     free(matches);
     free(left);
-    return ok && !p->failed;
+    return ok;
 }
 
 static int submit(struct intake *in, const struct look *k, struct take_plan *p)
@@ -457,6 +376,8 @@ static int submit(struct intake *in, const struct look *k, struct take_plan *p)
         .ndrop = p->ndrop,
         .supersede = p->supersede,
         .nsupersede = p->nsupersede,
+        .displace = p->displace,
+        .ndisplace = p->ndisplace,
     };
     char fault[640];
     if (k->jobs == NULL) {
@@ -464,38 +385,47 @@ static int submit(struct intake *in, const struct look *k, struct take_plan *p)
         t.file.state = FILE_REFUSED;
         t.file.fault = fault;
     }
-    struct take_done *d = begin_write(in, k, &t);
+    struct take_done *d = begin_write(in, k, p, &t);
     if (d == NULL)
         return -EAGAIN;
+    for (size_t i = 0; i < p->ndisplace; i++)
+        take_give_way(in, p->displace[i]);
     store_take(in->o.store, &t, on_taken, d);
     return 0;
+}
+
+static int take_named(struct intake *in, const struct look *k, struct take_plan *p)
+{
+    char why[600];
+    bool busy = false;
+    if (p->renamed_from.id != 0 && k->row->id != 0)
+        take_displace(in, p, k->row->id);
+    const char *fault = take_name_fault(in, k, p, why, sizeof why);
+    if (p->again)
+        return -EAGAIN;
+    if (fault != NULL) {
+        note_conflict(in, k, p, fault);
+        return 0;
+    }
+    if (!plan_jobs(in, k, p, &busy) || busy)
+        return -EAGAIN;
+    if (k->jobs == NULL)
+        refuse(in, k, p);
+    return submit(in, k, p);
 }
 
 int intake_take(struct intake *in, struct look *k)
 {
     struct take_plan p = {0};
-    char why[600];
     int rc = -EAGAIN;
-    bool busy = false;
-    if (k->jobs != NULL)
-        find_rename(in, k, &p);
-    int64_t file_id = p.renamed_from.id != 0 ? p.renamed_from.id : k->row->id;
-    if (file_id != 0)
-        p.known = store_file_jobs(in->o.store, file_id, &p.nknown);
-    if (make_stems(k, &p)) {
-        const char *fault = name_fault(in, k, &p, why, sizeof why);
-        if (fault != NULL && !p.failed) {
-            note_conflict(in, k, &p, fault);
-            rc = 0;
-        } else if (fault == NULL) {
-            if (p.renamed_from.id != 0 && k->row->id != 0)
-                give_way(in, k->row);
-            bool ok = plan_jobs(in, k, &p, &busy);
-            if (ok && !busy && k->jobs == NULL)
-                ok = refuse(in, k, &p);
-            if (ok && !busy)
-                rc = submit(in, k, &p);
-        }
+    if (k->row->id != 0 && intake_changes(in, k->row->id))
+        return rc;
+    if (k->jobs == NULL || take_find_rename(in, k, &p)) {
+        int64_t file_id = p.renamed_from.id != 0 ? p.renamed_from.id : k->row->id;
+        if (file_id != 0)
+            p.known = store_file_jobs(in->o.store, file_id, &p.nknown);
+        if ((k->jobs == NULL || take_find_strays(in, k, &p)) && take_stems(k, &p))
+            rc = take_named(in, k, &p);
     }
     plan_free(&p);
     return rc;

@@ -98,7 +98,6 @@ void live_clear_attempt(struct live *l)
     if (l->mapped != NULL)
         munmap(l->mapped, l->mapped_len);
     l->mapped = NULL;
-    free(l->endpoint);
     free(l->text);
     free(l->kept_body);
     l->text = l->kept_body = NULL;

@@ -39,7 +39,6 @@ struct live {
     bool cancelled;  /* its outcome is what flowspool cancel asked for */
     bool probe_account, probe_endpoint, probe_workflow;
     int64_t sent_unix_ms;
-    char *endpoint; /* where it was sent; a reload may have changed the engine's since. NULL: not sent */
     /* the end of its attempt */
     struct http_result reply;
     bool ended;              /* reply is filled */
@@ -50,6 +49,7 @@ struct live {
     void *mapped; /* a spilled reply */
     size_t mapped_len;
     char superseded_name[256];
+    char moved[320];                  /* behind end.moved */
     char *owned_code, *owned_message; /* behind end.code, end.message */
     int64_t retry_ms;                 /* STEP_PARKED; stays while that is tried again, 0: never parked */
     struct live *prev, *next;         /* all of them, in the order they were loaded */

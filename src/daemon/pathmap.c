@@ -54,6 +54,7 @@ void pathmap_remove(struct pathmap *m, struct path_entry *e)
     if (e->next != NULL)
         e->next->prev = e->prev;
     m->count--;
+    free(e->files);
     free(e->path);
     free(e);
 }

@@ -17,6 +17,8 @@ struct path_entry {
     bool arrived;           /* renamed or linked in: complete by itself */
     bool again;             /* a hint came while its look was on its way */
     bool force;             /* look even when nothing seems changed */
+    int64_t *files;         /* owned: known files that its write on the way to the store changes */
+    size_t nfiles;
     struct path_entry *prev, *next;
 };
 

@@ -353,10 +353,7 @@ int engine_open(struct engine *e, uv_loop_t *loop, const struct engine_options *
     e->prepare.data = e;
     uv_prepare_start(&e->prepare, engine_before_sleep);
     recovery_begin(e);
-    engine_reopen_foreign_sandbox_jobs(e);
-    intake_start(e->intake);
-    joborders_start(e);
-    engine_wake(e);
+    place_look(e);
     return -1;
 }
 
@@ -404,6 +401,7 @@ int engine_close(struct engine *e)
         publish_close(e->publish);
     if (e->store != NULL && !store_close(e->store))
         status = EXIT_UNTRUSTED_STATE;
+    place_free(e);
     if (e->alarm != NULL)
         alarm_close(e->alarm);
     if (e->prepare.data != NULL)

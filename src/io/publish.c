@@ -249,7 +249,8 @@ int publish_renamed(struct publish *p, const char *from_stem, const char *from_s
                     const char *to_stem, const char *job, size_t document, const char *request_sha256,
                     publish_fn done, void *arg)
 {
-    if (!is_stem(to_stem) || (from_superseded ? !is_plain_name(from_superseded) : !is_stem(from_stem)))
+    if (!is_stem(to_stem) || (from_superseded && !is_plain_name(from_superseded)) ||
+        (from_stem ? !is_stem(from_stem) : !from_superseded))
         return -EINVAL;
     if (strlen(request_sha256) >= DIGEST_HEX)
         return -EINVAL;
@@ -257,7 +258,7 @@ int publish_renamed(struct publish *p, const char *from_stem, const char *from_s
     if (!op)
         return -ENOMEM;
     if (!copy_string(&op->stem, to_stem) || !copy_string(&op->from_superseded, from_superseded) ||
-        !copy_string(&op->from_stem, from_superseded ? NULL : from_stem) || !copy_string(&op->job, job)) {
+        !copy_string(&op->from_stem, from_stem) || !copy_string(&op->job, job)) {
         op_free(op);
         return -ENOMEM;
     }
@@ -278,6 +279,24 @@ int publish_prune(struct publish *p, int64_t before_ms, bool dry_run, publish_fn
     op->prune = true;
     op->before_ms = before_ms;
     op->dry_run = dry_run;
+    return submit(p, op);
+}
+
+int publish_kept(struct publish *p, const char *stem, const char *request_sha256, publish_fn done, void *arg)
+{
+    if (!is_stem(stem) || strlen(request_sha256) >= DIGEST_HEX)
+        return -EINVAL;
+    struct op *op = op_new(done, arg);
+    if (!op)
+        return -ENOMEM;
+    if (!copy_string(&op->stem, stem) || !copy_string(&op->from_stem, stem)) {
+        op_free(op);
+        return -ENOMEM;
+    }
+    op->keep = true;
+    op->outcome.wanted = false;
+    memcpy(op->request_sha256, request_sha256, strlen(request_sha256) + 1);
+    op->keys[0] = key_of(op->stem);
     return submit(p, op);
 }
 

@@ -64,8 +64,9 @@ int publish_outcome(struct publish *p, const struct publish_task *t, publish_fn 
     __attribute__((warn_unused_result));
 /* A renamed job: the outcome at from_stem (result or error, whichever is there and belongs to request_sha256)
  * is published under to_stem with its "job" (and "document") changed, the old one removed; a kept body goes
- * along. from_superseded: read it from superseded_dir under this name instead (an identity that came back);
- * from_stem is then not used. Nothing there: OK with detail "absent". Returns as publish_outcome does. */
+ * along. from_superseded: read it from superseded_dir under this name instead (an identity that came back, or
+ * publish_kept()); of from_stem, which may be NULL, then only goes what is the same file. Nothing there: OK
+ * with detail "absent". Returns as publish_outcome does. */
 int publish_renamed(struct publish *p, const char *from_stem, const char *from_superseded,
                     const char *to_stem, const char *job, size_t document, const char *request_sha256,
                     publish_fn done, void *arg) __attribute__((warn_unused_result));
@@ -78,6 +79,11 @@ int publish_prune(struct publish *p, int64_t before_ms, bool dry_run, publish_fn
  * as readable as the spool is. Nobody's promise: it is not synced, and written by the caller's thread. 0 or a
  * negative errno. */
 int publish_note(const struct publish *p, const char *name, const char *text, size_t len);
+/* The outcome at stem (chosen as publish_renamed does) is put into superseded_dir too, with its body under
+ * the name with ".body" after it; moved is the name. Its own name stays, for another outcome to take. Nothing
+ * there: OK with detail "absent". Returns as publish_outcome does. */
+int publish_kept(struct publish *p, const char *stem, const char *request_sha256, publish_fn done, void *arg)
+    __attribute__((warn_unused_result));
 /* Whether a temporary of that name (without directories) is this publisher's: it may be about to be renamed.
  * One that an earlier start left behind is taken for ours once in 238,328 times, and then swept by the next.
  */

@@ -4,7 +4,7 @@
  *   2. sync them                    nothing has changed
  *   3. keep the old results, sync   they have two names
  *   4. rename, sync the directories the new outcomes are there for good
- *   5. remove what is left, sync    the other kind, a renamed job's old name
+ *   5. remove what is left, sync    the other kind, a renamed job's old names
  *
  * Each step is taken for the whole batch before the next; a task that fails takes no further step. */
 #include <errno.h>
@@ -194,10 +194,14 @@ static void look_and_write(struct op *op, struct piece *p)
 
 static void write_op(struct batch *b, struct op *op)
 {
-    if (op->renamed)
+    if (op->renamed || op->keep)
         source_load(b, op);
     if (op->over)
         return;
+    if (op->keep) {
+        op->dir = op->source_dir;
+        return;
+    }
     const char *slash = strrchr(op->stem, '/');
     open_target(b, op, slash ? (size_t)(slash - op->stem) : 0);
     if (!op->over)
@@ -267,7 +271,8 @@ static void sync_pieces(struct batch *b)
 static void fail_users(struct batch *b, const struct publish_dir *dir, int err)
 {
     for (struct op *op = b->ops; op; op = op->next) {
-        bool uses = op->dir == dir || op->source_dir == dir || (op->kept && !dir->path);
+        bool uses =
+            op->dir == dir || op->source_dir == dir || op->stale_dir == dir || (op->kept && !dir->path);
         if (uses && !op->over)
             op_sync_failed(op, err, dir->path ? dir->path : b->superseded_dir);
     }
@@ -312,8 +317,29 @@ static void remove_name(struct op *op, struct publish_dir *dir, const char *name
         op_fail(op, -errno, "cannot remove", name);
 }
 
+/* The name where an outcome lay before it was kept goes with it, if nothing else has taken it. */
+static void remove_stale(struct op *op, const char *suffix, const char *kept, const char *new_name)
+{
+    const char *slash = strrchr(op->from_stem, '/');
+    char *name = op->over ? NULL : op_name(op, slash ? slash + 1 : op->from_stem, suffix);
+    struct stat st;
+    if (!name)
+        return;
+    bool taken = op->stale_dir == op->dir && strcmp(name, new_name) == 0;
+    if (!taken && fstatat(op->stale_dir->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+        kept_before(op->stale_dir->fd, name, &st, op->source_dir->fd, kept) == 0)
+        remove_name(op, op->stale_dir, name);
+    free(name);
+}
+
 static void remove_leftovers(struct op *op)
 {
+    if (op->keep)
+        return;
+    if (op->stale_dir)
+        remove_stale(op, op->success ? ".result.json" : ".error.json", op->source_name, op->outcome.name);
+    if (op->stale_dir && op->source_body)
+        remove_stale(op, ".error.body", op->source_body, op->body.name);
     if (op->remove_other)
         remove_name(op, op->dir, op->other);
     if (op->remove_body)
@@ -352,7 +378,7 @@ void batch_run(struct batch *b, struct op *ops)
     sync_pieces(b);
     for (struct op *op = ops; op; op = op->next)
         if (!op->over)
-            keep_old(b, op);
+            (op->keep ? keep_source : keep_old)(b, op);
     sync_dirs(b);
     each_open(b, put_pieces);
     sync_dirs(b);

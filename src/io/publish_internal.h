@@ -55,6 +55,7 @@ struct op {
     bool prune, dry_run;
     int64_t before_ms;
     bool renamed;
+    bool keep; /* the source is only to be kept */
     bool success;
     char *stem, *superseded_name, *body_file;
     char *from_stem, *from_superseded, *job;
@@ -68,8 +69,9 @@ struct op {
     struct piece outcome, body;
     char *other;                      /* name of the other kind of outcome, or NULL */
     bool remove_other, remove_body;   /* they are there and must go */
-    struct publish_dir *source_dir;   /* of a renamed job's outcome: */
+    struct publish_dir *source_dir;   /* of a renamed (or kept) job's outcome: */
     char *source_name, *source_body;  /* NULL: none */
+    struct publish_dir *stale_dir;    /* where it was before it was kept, or NULL */
     char *source_text, *source_bytes; /* owned memory behind the pieces */
     struct stat source_stat;
 };
@@ -115,6 +117,11 @@ void sweep_temporaries(const char *path);
 /* publish_keep.c */
 /* Keeps what the task replaces or removes; the names are durable once superseded_dir was synced. */
 void keep_old(struct batch *b, struct op *op);
+/* Keeps the source of the task, and its body. */
+void keep_source(struct batch *b, struct op *op);
+/* Whether the name there is this file, or a copy of it: 0. -ENOENT: the name is free; -EEXIST: another file
+ * has it. */
+int kept_before(int dir, const char *name, const struct stat *st, int kept_dir, const char *kept);
 
 /* publish_note.c */
 int note_write(int dir, const char tag[TEMP_TAG], const char *name, const char *text, size_t len);

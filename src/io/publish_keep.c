@@ -6,11 +6,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "io/publish_internal.h"
+
+/* Behind the name of an outcome that is kept: the body kept beside it. */
+#define BODY_SUFFIX ".body"
 
 enum {
     NAME_SIZE = 256,
@@ -30,7 +34,7 @@ static void kept_name(char name[NAME_SIZE], const char *stem, const struct stat 
         len += snprintf(tail + len, sizeof tail - (size_t)len, ".%d", n);
     snprintf(tail + len, sizeof tail - (size_t)len, "%s", suffix);
 
-    size_t room = NAME_SIZE - 1 - strlen(tail), stem_len = strlen(stem);
+    size_t room = NAME_SIZE - sizeof BODY_SUFFIX - strlen(tail), stem_len = strlen(stem);
     if (stem_len > room) {
         stem_len = room;
         while (stem_len > 0 && ((unsigned char)stem[stem_len] & 0xC0) == 0x80)
@@ -41,9 +45,7 @@ static void kept_name(char name[NAME_SIZE], const char *stem, const struct stat 
     memcpy(name + stem_len, tail, strlen(tail) + 1);
 }
 
-/* Whether the name there is this file, or a copy of it. -ENOENT: the name is free; -EEXIST: another file has
- * it. */
-static int kept_before(int dir, const char *name, const struct stat *st, int kept_dir, const char *kept)
+int kept_before(int dir, const char *name, const struct stat *st, int kept_dir, const char *kept)
 {
     struct stat there;
     if (fstatat(kept_dir, kept, &there, AT_SYMLINK_NOFOLLOW) != 0)
@@ -161,6 +163,30 @@ static bool make_way(struct batch *b, struct op *op, const char *name, bool paid
     if (err != -ENOENT || fstatat(op->dir->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
         op_fail(op, err, "cannot keep the old", name);
     return false;
+}
+
+static int keep_body(struct batch *b, struct op *op)
+{
+    struct stat st;
+    int err = -ENOMEM;
+    struct publish_dir *to = batch_superseded_dir(b, true, &err);
+    char *kept = op_name(op, op->result.moved, BODY_SUFFIX);
+    if (to && kept)
+        err = fstatat(op->dir->fd, op->source_body, &st, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : -errno;
+    if (!err)
+        err = keep_as(op->dir->fd, op->source_body, &st, to, kept);
+    free(kept);
+    return err;
+}
+
+void keep_source(struct batch *b, struct op *op)
+{
+    int err = keep(b, op, op->source_name, &op->source_stat, op->success ? ".result.json" : ".error.json",
+                   op->result.moved);
+    if (!err && op->source_body)
+        err = keep_body(b, op);
+    if (err)
+        op_fail(op, err, "cannot keep", op->source_name);
 }
 
 void keep_old(struct batch *b, struct op *op)

@@ -1,4 +1,5 @@
-/* A renamed job's outcome: found, proved to be the job's own, and given its new name in the text. */
+/* The outcome of a job that was renamed, or that is to be kept: found, proved to be the job's own, and given
+ * its new name in the text. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -59,6 +60,16 @@ static struct publish_dir *source_dir(struct batch *b, struct op *op)
     return dir;
 }
 
+/* Of an outcome that was kept a second name may be left. A directory that cannot be opened is no matter. */
+static struct publish_dir *stale_dir(struct batch *b, const struct op *op)
+{
+    int err;
+    if (!op->from_superseded || !op->from_stem)
+        return NULL;
+    const char *slash = strrchr(op->from_stem, '/');
+    return batch_dir(b, op->from_stem, slash ? (size_t)(slash - op->from_stem) : 0, &err);
+}
+
 static bool rename_text(struct op *op, const char *text, size_t len)
 {
     struct outcome_summary summary;
@@ -67,8 +78,8 @@ static bool rename_text(struct op *op, const char *text, size_t len)
     bool own = strcmp(summary.request_sha256, op->request_sha256) == 0;
     op->success = summary.success;
     outcome_summary_free(&summary);
-    if (!own)
-        return false;
+    if (!own || op->keep)
+        return own;
     op->source_text = outcome_rename(text, len, op->job, op->document, &op->outcome.len);
     op->outcome.bytes = op->source_text;
     if (!op->source_text)
@@ -115,7 +126,7 @@ static void load_body(struct op *op, const char *base)
         return;
     int err = read_file(op->source_dir->fd, name, &op->source_bytes, &op->body.len, &st);
     if (!err) {
-        op->body.wanted = true;
+        op->body.wanted = !op->keep;
         op->body.bytes = op->source_bytes;
         op->source_body = name;
         return;
@@ -142,6 +153,7 @@ void source_load(struct batch *b, struct op *op)
     op->uid = op->source_stat.st_uid;
     op->gid = op->source_stat.st_gid;
     op->mode = op->source_stat.st_mode;
+    op->stale_dir = stale_dir(b, op);
     if (!op->success)
         load_body(op, base);
 }

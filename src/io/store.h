@@ -116,8 +116,10 @@ struct job_row {
     uint32_t uid, gid, mode; /* of the job file when it was taken */
     char *body;              /* JSON to send; only from store_load_* with body, else NULL */
     size_t body_len;
-    char *outcome; /* state_dir/superseded/ copy's name when superseded, or NULL; only RERUN and
-                      store_superseded clear it */
+    /* Where the outcome lies (core/placement.h), as far as we put it there; somebody may have collected it.
+     */
+    char *outcome; /* its name in state_dir/superseded/, or NULL */
+    char *placed;  /* the stem under which it lies in the spool, or NULL */
 };
 void file_row_free(struct file_row *r);
 void job_row_free(struct job_row *r);
@@ -150,6 +152,9 @@ struct take_job {
     const char *code, *message; /* INSERT of a failed row */
     bool sandbox;               /* INSERT of a done row */
     const char *endpoint;
+    bool moved_in;       /* not INSERT: it was a job of another file until now (store_load_strays) */
+    bool beside;         /* INSERT of an adopted row: the outcome lies at stem */
+    int64_t finished_ms; /* INSERT of a row that has ended; 0: unknown */
 };
 struct store_take {       /* everything one look at one file changes, in one transaction */
     struct file_row file; /* id 0: insert; else update (path too: a rename). Strings are read, not owned;
@@ -160,10 +165,13 @@ struct store_take {       /* everything one look at one file changes, in one tra
     size_t ndrop;
     const int64_t *supersede; /* rows to mark JOB_BLOCK_SUPERSEDED; of any file */
     size_t nsupersede;
+    const int64_t *displace; /* files that lose their path */
+    size_t ndisplace;
 };
-/* In the order drop, supersede, file, jobs. All jobs of the file follow its path, file.held and its presence.
- * Another file's row with this path loses it and counts as missing from now on: it may turn up elsewhere by
- * its inode. STORE_CONFLICT: another current job has one of the stems; nothing of this take was written. */
+/* In the order displace, drop, supersede, file, jobs. All jobs of the file follow its path, file.held and its
+ * presence. Another file's row with this path is displaced too: it has no path and counts as missing from now
+ * on, its jobs are superseded and their stems are free; it may turn up elsewhere by its inode.
+ * STORE_CONFLICT: another current job has one of the stems; nothing of this take was written. */
 void store_take(struct store *s, const struct store_take *t, store_done_fn done, void *arg);
 /* Marks files missing (missing_ms != 0) or back (0). Their jobs are blocked or freed, whatever their state:
  * one in flight that comes back to the queue finds itself blocked. Ids that are unknown are no error, here
@@ -182,10 +190,10 @@ void store_files_forget(struct store *s, const int64_t *file_ids, size_t count, 
                         void *arg);
 
 /* ---- writes: the life of an attempt ---- */
-/* WAITING -> SENT, attempt row opened; sends = number of this attempt, one more than the row's. started_ms is
- * set by the first. Must be durable before the request. */
-void store_intent(struct store *s, int64_t job, int sends, int64_t now_ms, const char *body_sha256,
-                  const char *boot_id, store_done_fn done, void *arg);
+/* WAITING -> SENT, attempt row opened; sends = number of this attempt, one more than the row's; endpoint: who
+ * will be asked. started_ms is set by the first. Must be durable before the request. */
+void store_intent(struct store *s, int64_t job, int sends, int64_t now_ms, const char *endpoint,
+                  const char *body_sha256, const char *boot_id, store_done_fn done, void *arg);
 /* The intent did not become a request: SENT -> WAITING, attempt row removed, sends as before. */
 void store_intent_void(struct store *s, int64_t job, int sends, store_done_fn done, void *arg);
 struct store_reply {
@@ -219,10 +227,19 @@ struct store_settle {
     bool sandbox;
     bool workflow_ok;            /* remember that this workflow has succeeded at this endpoint */
     const char *superseded_name; /* the outcome went to state_dir/superseded/ under this name */
+    const char *placed;          /* or lies at this stem: see store_placed() */
+    const char *moved;
 };
 void store_settle(struct store *s, const struct store_settle *e, store_done_fn done, void *arg);
-/* Where a superseded job's result was moved; NULL: nowhere any more. */
-void store_superseded(struct store *s, int64_t job, const char *name, store_done_fn done, void *arg);
+/* ---- writes: where outcomes lie. Jobs that are not known any more are no error. ---- */
+/* The job's outcome lies at stem and nowhere else. What was recorded to lie there is gone from there: a
+ * result among it that was not recorded as kept is now, as moved (NULL: nothing had to be moved). */
+void store_placed(struct store *s, int64_t job, const char *stem, const char *moved, store_done_fn done,
+                  void *arg);
+/* It lies in state_dir/superseded/ as well, under this name. */
+void store_kept(struct store *s, int64_t job, const char *name, store_done_fn done, void *arg);
+/* Somebody took it away from where it was placed: there is nothing to be moved any more. */
+void store_collected(struct store *s, int64_t job, store_done_fn done, void *arg);
 /* due_ms <= now: ready. Some thousand rows a call, so that replies need not wait behind it: store_next_due()
  * tells whether more are due. Blocked ones keep their due time until they are free. */
 void store_promote(struct store *s, int64_t now_ms, store_done_fn done, void *arg);
@@ -318,6 +335,13 @@ bool store_counts(struct store *s, struct store_counts *out);
  * log cannot shrink. Conflict and refused files come through store_files_page. */
 bool store_list(struct store *s, int state, const char *workflow,
                 bool (*row)(void *arg, const struct job_row *r), void *arg);
+/* Superseded jobs whose file had this inode (and birth time where both are known) when they were superseded,
+ * at most max: it may have been renamed before another one took its name. */
+struct job_row *store_load_strays(struct store *s, const struct file_sig *sig, size_t max, size_t *count);
+/* Jobs that ended and whose outcome does not lie where it belongs, in id order after `after`, at most max. */
+struct job_row *store_load_unplaced(struct store *s, int64_t after, size_t max, size_t *count);
+/* Jobs whose outcome lies at this stem although it does not belong there (any more), without this one. */
+struct job_row *store_load_astray(struct store *s, const char *stem, int64_t except_job, size_t *count);
 /* Done jobs from a sandbox at another endpoint than this. */
 struct job_row *store_load_foreign_sandbox(struct store *s, const char *endpoint, size_t max, size_t *count);
 struct attempt_row {

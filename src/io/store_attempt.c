@@ -10,18 +10,19 @@ struct intent_op {
     struct op op;
     int64_t job, now_ms;
     int sends;
-    const char *body_sha256, *boot_id;
+    const char *endpoint, *body_sha256, *boot_id;
 };
 
 static int intent_exec(struct writer *w, struct op *base)
 {
     const struct intent_op *op = (const struct intent_op *)base;
-    struct query q = query_on(&w->c, "UPDATE jobs SET state = 1, sends = ?1,"
+    struct query q = query_on(&w->c, "UPDATE jobs SET state = 1, sends = ?1, endpoint = ?4,"
                                      " started_ms = iif(started_ms = 0, ?2, started_ms)"
                                      " WHERE id = ?3 AND state = 0 AND sends = ?1 - 1");
     query_int(&q, op->sends);
     query_int(&q, op->now_ms);
     query_int(&q, op->job);
+    query_text(&q, op->endpoint);
     int rc = writer_change_job(w, &q, op->job, "waiting for this attempt");
     if (rc != SQLITE_OK)
         return rc;
@@ -35,17 +36,18 @@ static int intent_exec(struct writer *w, struct op *base)
     return query_run(&q);
 }
 
-void store_intent(struct store *s, int64_t job, int sends, int64_t now_ms, const char *body_sha256,
-                  const char *boot_id, store_done_fn done, void *arg)
+void store_intent(struct store *s, int64_t job, int sends, int64_t now_ms, const char *endpoint,
+                  const char *body_sha256, const char *boot_id, store_done_fn done, void *arg)
 {
-    struct intent_op *op =
-        store_op(s, sizeof *op + packed_size(body_sha256) + packed_size(boot_id), intent_exec, done, arg);
+    size_t strings = packed_size(endpoint) + packed_size(body_sha256) + packed_size(boot_id);
+    struct intent_op *op = store_op(s, sizeof *op + strings, intent_exec, done, arg);
     if (op == NULL)
         return;
     char *at = (char *)(op + 1);
     op->job = job;
     op->sends = sends;
     op->now_ms = now_ms;
+    op->endpoint = pack_text(&at, endpoint);
     op->body_sha256 = pack_text(&at, body_sha256);
     op->boot_id = pack_text(&at, boot_id);
     store_submit(s, &op->op);
@@ -253,6 +255,8 @@ static int settle_exec(struct writer *w, struct op *base)
         return writer_delete_job(w, e->job);
     if (rc == SQLITE_OK)
         rc = settle_job(w, e);
+    if (rc == SQLITE_OK && e->placed != NULL)
+        rc = writer_place_job(w, e->job, e->placed, e->moved);
     if (rc == SQLITE_OK && e->attempt != 0)
         rc = end_attempt(w, e);
     if (rc == SQLITE_OK && now.state == JOB_REPLIED)
@@ -265,7 +269,8 @@ static int settle_exec(struct writer *w, struct op *base)
 void store_settle(struct store *s, const struct store_settle *e, store_done_fn done, void *arg)
 {
     size_t strings = packed_size(e->verdict) + packed_size(e->code) + packed_size(e->message) +
-                     packed_size(e->request_id) + packed_size(e->endpoint) + packed_size(e->superseded_name);
+                     packed_size(e->request_id) + packed_size(e->endpoint) + packed_size(e->superseded_name) +
+                     packed_size(e->placed) + packed_size(e->moved);
     struct settle_op *op = store_op(s, sizeof *op + strings, settle_exec, done, arg);
     if (op == NULL)
         return;
@@ -277,64 +282,46 @@ void store_settle(struct store *s, const struct store_settle *e, store_done_fn d
     op->e.request_id = pack_text(&at, e->request_id);
     op->e.endpoint = pack_text(&at, e->endpoint);
     op->e.superseded_name = pack_text(&at, e->superseded_name);
+    op->e.placed = pack_text(&at, e->placed);
+    op->e.moved = pack_text(&at, e->moved);
     store_submit(s, &op->op);
 }
 
 /* ---- between attempts ---- */
 
-struct job_op {
+struct reopen_op {
     struct op op;
     int64_t job;
-    const char *bytes; /* a body, or a name */
+    const char *body;
     size_t len;
 };
 
 static int reopen_exec(struct writer *w, struct op *base)
 {
-    const struct job_op *op = (const struct job_op *)base;
+    const struct reopen_op *op = (const struct reopen_op *)base;
     struct query q = query_on(&w->c, "UPDATE jobs SET state = 0, due_ms = 0, attempts = 0, rate_limited = 0,"
                                      " ambiguous = 0, started_ms = 0, finished_ms = 0, duration_ms = -1,"
                                      " http_status = 0, code = NULL, message = NULL, request_id = NULL,"
                                      " endpoint = NULL, sandbox = 0 WHERE id = ? AND state IN (0, 3, 4)");
     query_int(&q, op->job);
     int rc = writer_change_job(w, &q, op->job, "one that can be opened again");
-    if (rc != SQLITE_OK || op->bytes == NULL)
+    if (rc != SQLITE_OK || op->body == NULL)
         return rc;
     q = query_on(&w->c, "INSERT OR REPLACE INTO bodies(job_id, body) VALUES(?, ?)");
     query_int(&q, op->job);
-    query_bytes(&q, op->bytes, op->len);
+    query_bytes(&q, op->body, op->len);
     return query_run(&q);
-}
-
-static int superseded_exec(struct writer *w, struct op *base)
-{
-    const struct job_op *op = (const struct job_op *)base;
-    struct query q = query_on(&w->c, "UPDATE jobs SET outcome = ? WHERE id = ?");
-    query_text(&q, op->bytes);
-    query_int(&q, op->job);
-    return query_run(&q);
-}
-
-static void submit_job(struct store *s, int (*exec)(struct writer *, struct op *), int64_t job,
-                       const char *bytes, size_t len, store_done_fn done, void *arg)
-{
-    struct job_op *op = store_op(s, sizeof *op + (bytes == NULL ? 0 : len), exec, done, arg);
-    if (op == NULL)
-        return;
-    char *at = (char *)(op + 1);
-    op->job = job;
-    op->bytes = pack_bytes(&at, bytes, len);
-    op->len = len;
-    store_submit(s, &op->op);
 }
 
 void store_reopen(struct store *s, int64_t job, const char *body, size_t body_len, store_done_fn done,
                   void *arg)
 {
-    submit_job(s, reopen_exec, job, body, body_len, done, arg);
-}
-
-void store_superseded(struct store *s, int64_t job, const char *name, store_done_fn done, void *arg)
-{
-    submit_job(s, superseded_exec, job, name, packed_size(name), done, arg);
+    struct reopen_op *op = store_op(s, sizeof *op + (body == NULL ? 0 : body_len), reopen_exec, done, arg);
+    if (op == NULL)
+        return;
+    char *at = (char *)(op + 1);
+    op->job = job;
+    op->body = pack_bytes(&at, body, body_len);
+    op->len = body_len;
+    store_submit(s, &op->op);
 }

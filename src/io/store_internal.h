@@ -5,6 +5,7 @@
  * store_open.c    life of a store, and what reaches the loop thread
  * store_writer.c  queue, thread, group commit, checkpoints
  * store_take.c    one look at one file;  store_files.c  what becomes of files
+ * store_place.c   where outcomes lie
  * store_attempt.c an attempt's life;     store_queue.c  times of waiting jobs, small values
  * store_rows.c    from columns to rows;  store_read.c, store_load.c  the reads
  */
@@ -35,6 +36,9 @@ _Static_assert(FILE_OK == 0 && FILE_REFUSED == 1 && FILE_CONFLICT == 2, "file st
 #define SQL_OPEN      "state IN (1, 2)"
 #define SQL_CURRENT   "(blocked & 8) = 0"
 #define SQL_SANDBOX   "state = 3 AND sandbox = 1 AND (blocked & 8) = 0"
+#define SQL_STRAY     "(blocked & 8) <> 0 AND ino <> 0"
+#define SQL_UNPLACED  "state IN (3, 4) AND (blocked & 8) = 0 AND (placed IS NOT stem OR outcome IS NOT NULL)"
+#define SQL_ASTRAY    "placed IS NOT NULL AND (placed <> stem OR (blocked & 8) <> 0)"
 
 /* Rows of the table tally, kept by triggers. The first five are job states. */
 enum tally {
@@ -49,7 +53,7 @@ enum tally {
 
 /* ---- store_sql.c ---- */
 
-#define STATEMENTS_MAX 64
+#define STATEMENTS_MAX 80
 
 struct connection {
     sqlite3 *db;
@@ -161,6 +165,9 @@ int writer_bug(struct writer *w, const char *format, ...) __attribute__((format(
  */
 int writer_change_job(struct writer *w, struct query *q, int64_t job, const char *expected);
 int writer_delete_job(struct writer *w, int64_t job);
+/* The job's outcome lies at stem now, and nobody else's: see store_placed(). No error if the job is not
+ * known. */
+int writer_place_job(struct writer *w, int64_t job, const char *stem, const char *moved);
 void op_list_init(struct op_list *l);
 void op_list_free(struct op_list *l);
 
@@ -209,8 +216,9 @@ void *pack_bytes(char **at, const void *bytes, size_t len);
     "j.due_ms, "                                                                                             \
     "j.attempts, j.rate_limited, j.ambiguous, j.sends, j.started_ms, j.finished_ms, j.duration_ms, "         \
     "j.http_status, "                                                                                        \
-    "j.code, j.message, j.request_id, j.endpoint, j.sandbox, j.after_job, j.uid, j.gid, j.mode, j.outcome"
-#define JOB_BODY_COLUMN 36 /* where a query that wants it puts the body: behind JOB_COLUMNS */
+    "j.code, j.message, j.request_id, j.endpoint, j.sandbox, j.after_job, j.uid, j.gid, j.mode, j.outcome, " \
+    "j.placed"
+#define JOB_BODY_COLUMN 37 /* where a query that wants it puts the body: behind JOB_COLUMNS */
 
 /* False: no memory (nothing to free). */
 bool file_row_read(sqlite3_stmt *stmt, struct file_row *out);

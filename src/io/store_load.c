@@ -157,6 +157,37 @@ struct job_row *store_load_open(struct store *s, int64_t after, size_t max, size
                 after, max, count);
 }
 
+struct job_row *store_load_strays(struct store *s, const struct file_sig *sig, size_t max, size_t *count)
+{
+    struct query q =
+        query_on(&s->reader, "SELECT " JOB_COLUMNS " FROM jobs j INDEXED BY jobs_strays WHERE " SQL_STRAY
+                             " AND ino = ?1 AND dev = ?2 AND (?3 = 0 OR btime_ns = 0 OR btime_ns = ?3)"
+                             " ORDER BY id DESC LIMIT ?4");
+    query_int(&q, (int64_t)sig->ino);
+    query_int(&q, (int64_t)sig->dev);
+    query_int(&q, sig->btime_ns);
+    query_limit(&q, max);
+    return collect(s, &q, count);
+}
+
+struct job_row *store_load_unplaced(struct store *s, int64_t after, size_t max, size_t *count)
+{
+    struct query q = query_on(&s->reader, "SELECT " JOB_COLUMNS " FROM jobs j INDEXED BY jobs_unplaced"
+                                          " WHERE " SQL_UNPLACED " AND id > ? ORDER BY id LIMIT ?");
+    query_int(&q, after);
+    query_limit(&q, max);
+    return collect(s, &q, count);
+}
+
+struct job_row *store_load_astray(struct store *s, const char *stem, int64_t except_job, size_t *count)
+{
+    struct query q = query_on(&s->reader, "SELECT " JOB_COLUMNS " FROM jobs j INDEXED BY jobs_astray"
+                                          " WHERE " SQL_ASTRAY " AND placed = ? AND id <> ?");
+    query_name(&q, stem);
+    query_int(&q, except_job);
+    return collect(s, &q, count);
+}
+
 struct job_row *store_load_foreign_sandbox(struct store *s, const char *endpoint, size_t max, size_t *count)
 {
     struct query q = query_on(&s->reader, "SELECT " JOB_COLUMNS " FROM jobs j INDEXED BY jobs_sandbox"

@@ -136,6 +136,7 @@ bool job_row_read(sqlite3_stmt *stmt, bool with_body, struct job_row *out)
     out->gid = next_u32(&c);
     out->mode = next_u32(&c);
     out->outcome = next_text(&c);
+    out->placed = next_text(&c);
     if (with_body)
         read_body(&c, out);
     if (c.failed)
@@ -159,8 +160,8 @@ void file_rows_free(struct file_row *rows, size_t count)
 
 void job_row_free(struct job_row *r)
 {
-    char *const owned[] = {r->path,    r->stem,       r->doc_id,   r->workflow, r->code,
-                           r->message, r->request_id, r->endpoint, r->body,     r->outcome};
+    char *const owned[] = {r->path,       r->stem,     r->doc_id, r->workflow, r->code,  r->message,
+                           r->request_id, r->endpoint, r->body,   r->outcome,  r->placed};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++)
         free(owned[i]);
     *r = (struct job_row){0};

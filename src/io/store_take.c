@@ -22,27 +22,35 @@ struct carried {
 /* The names of this take among other files' jobs: taken. */
 #define TAKE_CONFLICT (-2)
 
-/* Another row has this path: its file was moved over, or away with nobody telling yet. The row keeps its
- * inode, so that it is found again should the file turn up elsewhere, and loses the path for one that no file
- * can have. */
-static int displace(struct writer *w, const struct file_row *f)
+/* The file was moved over, or away with nobody telling yet. The row keeps its inode, so that it is found
+ * again should the file turn up elsewhere, and loses the path for one that no file can have. Its jobs give up
+ * their outcome names; what is in flight is kept as superseded. */
+static int displace_file(struct writer *w, int64_t file)
 {
-    struct query q = query_on(&w->c, "SELECT id FROM files WHERE path = ? AND id <> ?");
-    query_name(&q, f->path);
-    query_int(&q, f->id);
-    int64_t other = query_row(&q) ? sqlite3_column_int64(q.stmt, 0) : 0;
-    int rc = query_end(&q);
-    if (rc != SQLITE_OK || other == 0)
-        return rc;
-    q = query_on(&w->c, "UPDATE files SET path = CAST(char(0) || id AS BLOB), missing_ms = ? WHERE id = ?");
+    struct query q =
+        query_on(&w->c, "UPDATE files SET path = CAST(char(0) || id AS BLOB), missing_ms = ? WHERE id = ?");
     query_int(&q, clock_unix_ms());
-    query_int(&q, other);
-    rc = query_run(&q);
+    query_int(&q, file);
+    int rc = query_run(&q);
     if (rc != SQLITE_OK)
         return rc;
-    q = query_on(&w->c, "UPDATE jobs SET blocked = blocked | 1 WHERE file_id = ?");
-    query_int(&q, other);
+    q = query_on(&w->c, "UPDATE jobs SET blocked = blocked | 9 WHERE file_id = ?");
+    query_int(&q, file);
     return query_run(&q);
+}
+
+static int displace(struct writer *w, const struct store_take *t)
+{
+    struct query q = query_on(&w->c, "SELECT id FROM files WHERE path = ? AND id <> ?");
+    query_name(&q, t->file.path);
+    query_int(&q, t->file.id);
+    int64_t other = query_row(&q) ? sqlite3_column_int64(q.stmt, 0) : 0;
+    int rc = query_end(&q);
+    if (rc == SQLITE_OK && other != 0)
+        rc = displace_file(w, other);
+    for (size_t i = 0; i < t->ndisplace && rc == SQLITE_OK; i++)
+        rc = displace_file(w, t->displace[i]);
+    return rc;
 }
 
 static void bind_sig(struct query *q, const struct file_sig *sig)
@@ -171,6 +179,16 @@ static int set_superseded(struct writer *w, int64_t job)
     return writer_change_job(w, &q, job, "known");
 }
 
+/* Which file it was in: that may turn up under another name. */
+static int note_inode(struct writer *w, int64_t job)
+{
+    struct query q =
+        query_on(&w->c, "UPDATE jobs SET dev = f.dev, ino = f.ino, btime_ns = f.btime_ns FROM files f"
+                        " WHERE f.id = jobs.file_id AND jobs.id = ?");
+    query_int(&q, job);
+    return query_run(&q);
+}
+
 static int supersede_jobs(struct writer *w, const struct store_take *t)
 {
     int rc = SQLITE_OK;
@@ -179,6 +197,8 @@ static int supersede_jobs(struct writer *w, const struct store_take *t)
         struct query q = query_on(&w->c, "UPDATE jobs SET blocked = (blocked | 8) & ~32 WHERE id = ?");
         query_int(&q, t->supersede[i]);
         rc = writer_change_job(w, &q, t->supersede[i], "known");
+        if (rc == SQLITE_OK)
+            rc = note_inode(w, t->supersede[i]);
     }
     /* Documents that trade places trade stems: until each has its new one, none holds any. */
     for (size_t i = 0; i < t->njobs && t->njobs > 1 && rc == SQLITE_OK; i++)
@@ -232,8 +252,8 @@ static int insert_job(struct writer *w, const struct file_row *f, const struct t
         &w->c, "INSERT INTO jobs(document, stem, doc_id, priority, not_before_ms, expires_ms, max_attempts,"
                " job_sha256, uid, gid, mode, file_id, path, seen_ms, blocked, workflow, request_sha256, "
                "state, due_ms,"
-               " queued_ms, code, message, endpoint, sandbox, after_job)"
-               " VALUES(?,?,?,?,?,?,?, ?,?,?,?, ?,?,?,?, ?,?,?,?, ?,?,?,?,?,?)");
+               " queued_ms, code, message, endpoint, sandbox, after_job, finished_ms, placed)"
+               " VALUES(?,?,?,?,?,?,?, ?,?,?,?, ?,?,?,?, ?,?,?,?, ?,?,?,?,?,?,?,?)");
     bind_schedule(&q, j);
     bind_file_of_job(&q, f);
     query_int(&q, f->id);
@@ -251,6 +271,11 @@ static int insert_job(struct writer *w, const struct file_row *f, const struct t
     query_text(&q, j->endpoint);
     query_int(&q, j->sandbox);
     query_int(&q, j->after_job);
+    query_int(&q, j->finished_ms);
+    if (j->beside)
+        query_name(&q, j->stem);
+    else
+        query_text(&q, NULL);
     return query_run(&q);
 }
 
@@ -315,11 +340,25 @@ static int restore_job(struct writer *w, const struct file_row *f, const struct 
     return writer_change_job(w, &q, j->id, "a job of this file");
 }
 
+static int move_in(struct writer *w, const struct file_row *f, int64_t job)
+{
+    struct query q =
+        query_on(&w->c, "UPDATE jobs SET file_id = ?, path = ?, blocked = (blocked & ~3) | ? WHERE id = ?");
+    query_int(&q, f->id);
+    query_name(&q, f->path);
+    query_int(&q, f->held ? JOB_BLOCK_HOLD_FILE : 0);
+    query_int(&q, job);
+    return writer_change_job(w, &q, job, "known");
+}
+
 static int take_one_job(struct writer *w, const struct file_row *f, const struct take_job *j,
                         const struct carried *c)
 {
-    int rc = WRITE_BUG;
+    int rc = j->moved_in ? move_in(w, f, j->id) : SQLITE_OK;
     int64_t id = j->id;
+    if (rc != SQLITE_OK)
+        return rc;
+    rc = WRITE_BUG;
     switch (j->what) {
     case TAKE_INSERT:
         rc = insert_job(w, f, j, c);
@@ -344,7 +383,7 @@ static int take_file(struct writer *w, struct take_op *op)
 {
     const struct store_take *t = &op->t;
     struct file_row f = t->file;
-    int rc = displace(w, &f);
+    int rc = displace(w, t);
     if (rc == SQLITE_OK)
         rc = carry_all_over(w, op);
     if (rc == SQLITE_OK)
@@ -378,7 +417,7 @@ static int take_exec(struct writer *w, struct op *base)
 static size_t take_size(const struct store_take *t)
 {
     size_t size = sizeof(struct take_op) + t->njobs * (sizeof *t->jobs + sizeof(struct carried)) +
-                  (t->ndrop + t->nsupersede) * sizeof *t->drop;
+                  (t->ndrop + t->nsupersede + t->ndisplace) * sizeof *t->drop;
     size += packed_size(t->file.path) + packed_size(t->file.fault);
     for (size_t i = 0; i < t->njobs; i++) {
         const struct take_job *j = &t->jobs[i];
@@ -411,6 +450,7 @@ void store_take(struct store *s, const struct store_take *t, store_done_fn done,
     op->t.jobs = pack_bytes(&at, t->jobs, t->njobs * sizeof *t->jobs);
     op->t.drop = pack_bytes(&at, t->drop, t->ndrop * sizeof *t->drop);
     op->t.supersede = pack_bytes(&at, t->supersede, t->nsupersede * sizeof *t->supersede);
+    op->t.displace = pack_bytes(&at, t->displace, t->ndisplace * sizeof *t->displace);
     op->carried = (struct carried *)(void *)at; /* filled by the writer */
     at += t->njobs * sizeof *op->carried;
     op->t.file.path = (char *)(uintptr_t)pack_text(&at, t->file.path);

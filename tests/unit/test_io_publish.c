@@ -131,7 +131,7 @@ static void what_is_kept_has_a_name_that_fits(void **state)
     put_file(&f->spool, name, "r");
     assert_int_equal(publish_text(f, stem, true, "R"), PUBLISH_OK);
     assert_string_equal(file_text(kept(f), f->last.moved), "r");
-    assert_in_range(strlen(f->last.moved), 254, 255);
+    assert_in_range(strlen(f->last.moved), 249, 250); /* with room for .body */
     assert_memory_equal(f->last.moved, "dir%\xc3\xa9", 6);
     char before_time = f->last.moved[strcspn(f->last.moved, ".") - 1];
     assert_int_equal((unsigned char)before_time, 0xa9); /* no half character */

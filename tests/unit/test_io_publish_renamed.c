@@ -172,6 +172,104 @@ static void a_rename_waits_for_the_outcome_before_it(void **state)
     expect_job(&f->spool, "c.result.json", "c.yaml");
 }
 
+static enum publish_rc keep_now(struct fixture *f, const char *stem)
+{
+    f->reported = 0;
+    assert_int_equal(publish_kept(f->publish, stem, SHA_A, on_done, next_report(f)), 0);
+    wait_for(f, 1);
+    return f->last.rc;
+}
+
+static void an_outcome_is_kept_and_moves_on_from_there(void **state)
+{
+    struct fixture *f = *state;
+    put_dir(&f->spool, "sub");
+    put_result(&f->spool, "sub/a.result.json", "sub/a.yaml", SHA_A);
+    assert_int_equal(keep_now(f, "sub/a"), PUBLISH_OK);
+    assert_memory_equal(f->last.moved, "sub%a.", 6);
+    assert_non_null(strstr(disk_trace(), "link a.result.json\nsync kept\n"));
+    assert_true(has_name(&f->spool, "sub/a.result.json"));
+    char name[sizeof f->last.moved];
+    snprintf(name, sizeof name, "%s", f->last.moved);
+    assert_int_equal(keep_now(f, "sub/a"), PUBLISH_OK); /* as if a crash had lost the record */
+    assert_string_equal(f->last.moved, name);
+    assert_int_equal(rename_now(f, "sub/a", name, "b", "b.yaml"), PUBLISH_OK);
+    expect_job(&f->spool, "b.result.json", "b.yaml");
+    assert_false(has_name(&f->spool, "sub/a.result.json"));
+    assert_int_equal(count_names(f->kept.path, ""), 0);
+    assert_int_equal(rename_now(f, "sub/a", name, "b", "b.yaml"), PUBLISH_OK);
+    assert_string_equal(f->last.detail, "absent");
+}
+
+static void an_error_is_kept_with_its_body(void **state)
+{
+    struct fixture *f = *state;
+    char name[sizeof f->last.moved], body[sizeof f->last.moved + 8];
+    put_error(&f->spool, "a.error.json", "a.yaml", SHA_A);
+    put_file(&f->spool, "a.error.body", "body");
+    assert_int_equal(keep_now(f, "a"), PUBLISH_OK);
+    snprintf(name, sizeof name, "%s", f->last.moved);
+    snprintf(body, sizeof body, "%s.body", name);
+    assert_string_equal(file_text(kept(f), body), "body");
+    assert_int_equal(rename_now(f, "a", name, "b", "b.yaml"), PUBLISH_OK);
+    assert_string_equal(file_text(&f->spool, "b.error.body"), "body");
+    expect_job(&f->spool, "b.error.json", "b.yaml");
+    assert_int_equal(count_names(f->spool.path, ""), 2);
+    assert_int_equal(count_names(f->kept.path, ""), 0);
+}
+
+static void what_took_the_name_of_a_kept_outcome_stays(void **state)
+{
+    struct fixture *f = *state;
+    char name[sizeof f->last.moved];
+    put_result(&f->spool, "a.result.json", "a.yaml", SHA_A);
+    assert_int_equal(keep_now(f, "a"), PUBLISH_OK);
+    snprintf(name, sizeof name, "%s", f->last.moved);
+    struct publish_task t = task("a", true, "other", NULL);
+    f->reported = 0;
+    assert_int_equal(publish_outcome(f->publish, &t, on_done, next_report(f)), 0);
+    wait_for(f, 1);
+    assert_string_equal(f->last.moved, name); /* the same name: nothing is kept twice */
+    assert_int_equal(rename_now(f, "a", name, "b", "b.yaml"), PUBLISH_OK);
+    assert_string_equal(file_text(&f->spool, "a.result.json"), "other");
+    expect_job(&f->spool, "b.result.json", "b.yaml");
+    assert_int_equal(count_names(f->kept.path, ""), 0);
+}
+
+static void a_kept_outcome_goes_back_to_where_it_still_is(void **state)
+{
+    struct fixture *f = *state;
+    char name[sizeof f->last.moved];
+    put_result(&f->spool, "a.result.json", "a.yaml", SHA_A);
+    assert_int_equal(keep_now(f, "a"), PUBLISH_OK);
+    snprintf(name, sizeof name, "%s", f->last.moved);
+    assert_int_equal(rename_now(f, "a", name, "a", "a.yaml"), PUBLISH_OK);
+    expect_job(&f->spool, "a.result.json", "a.yaml");
+    assert_int_equal(count_names(f->kept.path, ""), 0);
+}
+
+static void only_the_job_s_own_outcome_is_kept(void **state)
+{
+    struct fixture *f = *state;
+    put_result(&f->spool, "a.result.json", "a.yaml", SHA_B);
+    assert_int_equal(keep_now(f, "a"), PUBLISH_OK);
+    assert_string_equal(f->last.detail, "absent");
+    assert_string_equal(f->last.moved, "");
+    assert_int_equal(keep_now(f, "no/dir"), PUBLISH_OK);
+    assert_int_equal(count_names(f->kept.path, ""), 0);
+    assert_int_equal(publish_kept(f->publish, "/a", SHA_A, on_done, NULL), -EINVAL);
+}
+
+static void a_keep_that_is_not_synced_fails(void **state)
+{
+    struct fixture *f = *state;
+    put_dir(&f->base, "state/kept");
+    put_result(&f->spool, "a.result.json", "a.yaml", SHA_A);
+    disk_fails_syncs(0, 0, 1, EIO);
+    assert_int_equal(keep_now(f, "a"), PUBLISH_SYNC_FAILED);
+    assert_true(has_name(&f->spool, "a.result.json"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -182,6 +280,12 @@ int main(void)
         TEST(a_rename_cut_by_a_crash_is_finished),
         TEST(what_is_not_the_job_s_stays_where_it_is),
         TEST(a_rename_waits_for_the_outcome_before_it),
+        TEST(an_outcome_is_kept_and_moves_on_from_there),
+        TEST(an_error_is_kept_with_its_body),
+        TEST(what_took_the_name_of_a_kept_outcome_stays),
+        TEST(a_kept_outcome_goes_back_to_where_it_still_is),
+        TEST(only_the_job_s_own_outcome_is_kept),
+        TEST(a_keep_that_is_not_synced_fails),
     };
     return cmocka_run_group_tests_name("io_publish_renamed", tests, NULL, NULL);
 }

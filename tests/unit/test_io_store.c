@@ -187,10 +187,11 @@ static void a_superseded_job_gives_its_stem_away(void **state)
     job_row_free(&r);
     assert_false(store_job(f->s, successor, false, &r));
     assert_int_equal(number(f, "SELECT count(*) FROM bodies"), 0);
-    store_superseded(f->s, old, NULL, NULL, NULL);
+    store_placed(f->s, old, "a", NULL, NULL, NULL);
     wait_for_writes(f);
     r = job(f, old);
     assert_null(r.outcome);
+    assert_string_equal(r.placed, "a");
     job_row_free(&r);
 }
 

@@ -235,7 +235,7 @@ UNUSED static int64_t file_of(struct fixture *f, const char *path)
 
 UNUSED static void send_job(struct fixture *f, int64_t id, int sends)
 {
-    store_intent(f->s, id, sends, 2000 + sends, "beef", "boot", NULL, NULL);
+    store_intent(f->s, id, sends, 2000 + sends, ENDPOINT, "beef", "boot", NULL, NULL);
     wait_for_writes(f);
 }
 

@@ -3,13 +3,13 @@
 
 static void bug_intent_twice(struct store *s, int64_t id)
 {
-    store_intent(s, id, 1, 1, "beef", "boot", NULL, NULL);
-    store_intent(s, id, 2, 1, "beef", "boot", NULL, NULL);
+    store_intent(s, id, 1, 1, ENDPOINT, "beef", "boot", NULL, NULL);
+    store_intent(s, id, 2, 1, ENDPOINT, "beef", "boot", NULL, NULL);
 }
 
 static void bug_intent_number(struct store *s, int64_t id)
 {
-    store_intent(s, id, 2, 1, "beef", "boot", NULL, NULL);
+    store_intent(s, id, 2, 1, ENDPOINT, "beef", "boot", NULL, NULL);
 }
 
 static void bug_void_unsent(struct store *s, int64_t id)
@@ -32,7 +32,7 @@ static void bug_settle_unsent(struct store *s, int64_t id)
 static void bug_done_without_reply(struct store *s, int64_t id)
 {
     const struct store_settle e = {.job = id, .attempt = 1, .state = JOB_DONE};
-    store_intent(s, id, 1, 1, "beef", "boot", NULL, NULL);
+    store_intent(s, id, 1, 1, ENDPOINT, "beef", "boot", NULL, NULL);
     store_settle(s, &e, NULL, NULL);
 }
 
@@ -50,14 +50,14 @@ static void bug_settle_unknown(struct store *s, int64_t id)
 
 static void bug_reopen_sent(struct store *s, int64_t id)
 {
-    store_intent(s, id, 1, 1, "beef", "boot", NULL, NULL);
+    store_intent(s, id, 1, 1, ENDPOINT, "beef", "boot", NULL, NULL);
     store_reopen(s, id, "{}", 2, NULL, NULL);
 }
 
 static void bug_drop_sent(struct store *s, int64_t id)
 {
     const struct store_take t = {.file = file_at("b.yaml", 1), .drop = &id, .ndrop = 1};
-    store_intent(s, id, 1, 1, "beef", "boot", NULL, NULL);
+    store_intent(s, id, 1, 1, ENDPOINT, "beef", "boot", NULL, NULL);
     store_take(s, &t, NULL, NULL);
 }
 
@@ -66,7 +66,7 @@ static void bug_rerun_sent(struct store *s, int64_t id)
     struct take_job j = {.what = TAKE_RERUN, .id = id, .stem = "a"};
     struct store_take t = {.file = file_at("a.yaml", 1), .jobs = &j, .njobs = 1};
     t.file.id = 1;
-    store_intent(s, id, 1, 1, "beef", "boot", NULL, NULL);
+    store_intent(s, id, 1, 1, ENDPOINT, "beef", "boot", NULL, NULL);
     store_take(s, &t, NULL, NULL);
 }
 

@@ -35,7 +35,7 @@ static void a_failed_disk_ends_it_and_is_not_synced_again(void **state)
         disk.log_write = (int)cases[i].write;
         disk.log_sync = (int)cases[i].log_sync;
         disk.database_sync = (int)cases[i].database_sync;
-        store_intent(f->s, id, 1, 1, "beef", "boot", on_done, &intent);
+        store_intent(f->s, id, 1, 1, ENDPOINT, "beef", "boot", on_done, &intent);
         if (at_checkpoint)
             write_enough_for_a_checkpoint(f, cases[i].name);
         run_until(f, has_failed);
@@ -72,7 +72,7 @@ static void a_failed_read_stops_the_writes(void **state)
     assert_false(store_job(f->s, id, true, &r));
     assert_non_null(strstr(store_error(f->s), "disk I/O error"));
     assert_int_equal(f->fatals, 0); /* never from inside */
-    store_intent(f->s, id, 1, 1, "beef", "boot", on_done, &a);
+    store_intent(f->s, id, 1, 1, ENDPOINT, "beef", "boot", on_done, &a);
     run_until(f, has_failed);
     uv_run(&f->loop, UV_RUN_DEFAULT);
     disk.read = FAULT_NONE;
@@ -112,7 +112,7 @@ static void a_full_disk_is_waited_out(void **state)
         struct answer a = {.f = f}, b = {.f = f};
         full_reports = 0;
         disk.log_write = (int)faults[i];
-        store_intent(f->s, id, 1, 1, "beef", "boot", on_done, &a);
+        store_intent(f->s, id, 1, 1, ENDPOINT, "beef", "boot", on_done, &a);
         run_until(f, is_full);
         store_set(f->s, "k", "v", on_done, &b); /* waits behind it */
         uv_run(&f->loop, UV_RUN_NOWAIT);

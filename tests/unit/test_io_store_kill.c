@@ -68,7 +68,7 @@ static void live_taken(void *arg, enum store_rc rc)
     l->job = rows[0].id;
     job_rows_free(rows, count);
     file_row_free(&file);
-    store_intent(l->s, l->job, 1, 1, "beef", "boot", live_intent, l);
+    store_intent(l->s, l->job, 1, 1, ENDPOINT, "beef", "boot", live_intent, l);
 }
 
 static void live_begin(struct life *l)

@@ -50,7 +50,7 @@ static void a_state_survives_closing(void **state)
     open_state(f);
     assert_true(f->created);
     int64_t id = add_job(f, "a");
-    store_intent(f->s, id, 1, 1, "beef", "boot", NULL, NULL);
+    store_intent(f->s, id, 1, 1, ENDPOINT, "beef", "boot", NULL, NULL);
     close_state(f); /* what is queued is written first */
     assert_false(exists(f, "state.db-wal"));
     struct stat st;
