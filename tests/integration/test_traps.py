@@ -3,7 +3,6 @@
 What needs a fault below the program (a failed sync, the order of system calls) is played by strace(1) where it is there.
 """
 
-import json
 import os
 import pathlib
 import re
