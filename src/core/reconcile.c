@@ -25,7 +25,7 @@ static int rank_of(const struct known_job *k)
     };
     int rank;
 
-    if (has_result(k))
+    if (has_result(k) || k->asked)
         return k->superseded ? 1 : 0;
     rank = 10 + by_state[k->state];
     if (k->state == JOB_FAILED && k->charged_failure)
@@ -51,9 +51,9 @@ static enum reconcile_action action_for(const struct known_job *k, bool written)
 {
     switch (k->state) {
     case JOB_DONE:
-        return k->elsewhere ? RECONCILE_RERUN : RECONCILE_ALREADY;
+        return k->elsewhere || k->asked ? RECONCILE_RERUN : RECONCILE_ALREADY;
     case JOB_FAILED:
-        return written && !k->charged_failure ? RECONCILE_RERUN : RECONCILE_SETTLED;
+        return k->asked || (written && !k->charged_failure) ? RECONCILE_RERUN : RECONCILE_SETTLED;
     default:
         return RECONCILE_KEEP;
     }

@@ -21,13 +21,15 @@ struct known_job {
     bool superseded;      /* JOB_BLOCK_SUPERSEDED: kept for its result */
     bool attempted;       /* the body is fixed */
     bool elsewhere;       /* done by a sandbox at another endpoint: does not stop a run */
+    bool asked;           /* the operator wants it to run again, whatever it ended in */
 };
 
 enum reconcile_action {
     RECONCILE_NEW,     /* insert */
     RECONCILE_KEEP,    /* same job; refresh priority, times, max_attempts (and body unless attempted) */
     RECONCILE_ALREADY, /* has a result: count as already done; restore if it was superseded */
-    RECONCILE_RERUN,   /* failed, and its file was written or touched: queue again, counters reset */
+    RECONCILE_RERUN,   /* failed, and its file was written or touched, or asked for: queue again, counters
+                        * reset */
     RECONCILE_SETTLED, /* failed with ambiguous, or failed and not touched: leave */
 };
 struct reconcile_match {
