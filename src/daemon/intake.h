@@ -74,10 +74,23 @@ void intake_start(struct intake *in);
 void intake_reconfigured(struct intake *in);
 /* Scan now (SIGHUP, resume). */
 void intake_rescan(struct intake *in);
-/* flowspool retry, and jobs done by a sandbox at another endpoint: read the file again and run the job again.
- * force: also one that has a result; a job that failed as ambiguous counts as told. 0, -ENOENT (file gone),
- * -EBUSY (in flight). */
+/* flowspool retry, and jobs done by a sandbox at another endpoint: read the file again and run this job of it
+ * again, and no other. force: also one that has a result; a job that failed as ambiguous counts as told. 0,
+ * -ENOENT (file gone), -EBUSY (in flight), or why the file cannot be looked at. */
 int intake_retry(struct intake *in, const char *path, int64_t job, bool force);
+/* Right before a request: is the job's file still what was taken? */
+enum intake_file {
+    INTAKE_FILE_SAME,
+    INTAKE_FILE_CHANGED, /* or gone, renamed, held */
+    INTAKE_FILE_UNKNOWN, /* cannot be told now */
+};
+enum intake_file intake_check_file(struct intake *in, const char *path, const struct file_sig *sig);
+/* Looks at a job's file at once, as if an event had named it. False: nothing came of it, ask again later. */
+bool intake_hint(struct intake *in, const char *path);
+/* What a look found at this path, or is still waiting to find, is not stored yet: the row may be old. */
+bool intake_is_busy(const struct intake *in, const char *path);
+/* Changed settings are not yet applied to what waits: nothing should be sent. */
+bool intake_rereading(const struct intake *in);
 /* The first scan is finished, nothing is waiting to settle, young unparsable files included, no write of ours
  * is out. */
 bool intake_idle(const struct intake *in);

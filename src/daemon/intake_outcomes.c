@@ -41,8 +41,6 @@ static bool stops_run(const struct intake *in, const struct outcome_summary *s, 
 void intake_adopt_beside(struct intake *in, const struct look *k, const char *stem, struct take_job *t)
 {
     struct outcome_summary s = {0};
-    if (k->retry_job != 0)
-        return;
     if (read_beside(in, stem, ".result.json", &s) && s.success && stops_run(in, &s, t->request_sha256)) {
         t->state = JOB_DONE;
         t->sandbox = s.sandbox;

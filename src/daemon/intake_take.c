@@ -73,11 +73,6 @@ static void on_conflict_written(void *arg, enum store_rc rc)
     finish(arg);
 }
 
-static bool tell_conflict_once(struct intake *in, const char *path)
-{
-    return pathmap_find(&in->told, path) == NULL && pathmap_add(&in->told, path) != NULL;
-}
-
 static void write_conflict(struct take_done *d)
 {
     struct intake *in = d->in;
@@ -86,7 +81,7 @@ static void write_conflict(struct take_done *d)
     d->conflict.file.fault = d->fault;
     d->conflict.jobs = NULL;
     d->conflict.njobs = d->conflict.ndrop = d->conflict.nsupersede = 0;
-    if (tell_conflict_once(in, d->path)) {
+    if (intake_tell_once(in, d->path)) {
         log_line(LOG_WARN, d->path, "refused: %s", d->fault);
         in->o.host.refused(in->o.host.arg);
     }
@@ -166,7 +161,7 @@ static bool is_renamed(struct intake *in, const struct look *k, const struct fil
     struct spool_stat st;
     if (strcmp(candidate->path, k->job_path) == 0)
         return false;
-    if (intake_find_file(in, candidate->path, path, sizeof path, &st) && st.ino == k->st.ino)
+    if (intake_find_file(in, candidate->path, path, sizeof path, &st) == 0 && st.ino == k->st.ino)
         return false; /* a second link: another job */
     size_t count = 0;
     bool same = false;
@@ -224,10 +219,11 @@ static bool describe_known(struct intake *in, const struct look *k, const struct
         known[i] = (struct known_job){
             .id = r->id,
             .state = phase == LIVE_IN_FLIGHT ? JOB_SENT : r->state,
-            .charged_failure = code_if_charged(r->code) != NULL && k->retry_job != r->id,
+            .charged_failure = code_if_charged(r->code) != NULL,
             .superseded = (r->blocked & JOB_BLOCK_SUPERSEDED) != 0,
             .attempted = r->sends > 0,
-            .elsewhere = is_elsewhere(in, r) || (k->force_result && k->retry_job == r->id),
+            .elsewhere = is_elsewhere(in, r),
+            .asked = job_set_has(k->retry, r->id) && (r->state != JOB_DONE || k->force_result),
         };
         memcpy(known[i].request_sha256, r->request_sha256, sizeof known[i].request_sha256);
     }
@@ -425,7 +421,7 @@ static bool plan_jobs(struct intake *in, const struct look *k, struct take_plan 
     bool ok = known != NULL && matches != NULL && left != NULL;
     *busy = ok && !describe_known(in, k, p, known);
     if (ok && !*busy && k->jobs != NULL) {
-        bool written = (k->written && p->renamed_from.id == 0) || k->retry_job != 0;
+        bool written = k->written && p->renamed_from.id == 0;
         ok = reconcile(k->jobs, known, p->nknown, written, matches, left);
         for (size_t i = 0; ok && i < p->njobs; i++)
             fill_job(in, k, p, i, &matches[i]);

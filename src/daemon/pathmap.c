@@ -4,6 +4,38 @@
 #include <stdlib.h>
 #include <string.h>
 
+bool job_set_add(struct job_set *s, int64_t job)
+{
+    size_t at = s->count;
+    while (at > 0 && s->ids[at - 1] > job) /* they come in order, nearly always */
+        at--;
+    if (at > 0 && s->ids[at - 1] == job)
+        return true;
+    if (s->count == s->room) {
+        size_t room = s->room == 0 ? 4 : s->room * 2;
+        int64_t *grown = reallocarray(s->ids, room, sizeof *grown);
+        if (grown == NULL)
+            return false;
+        s->ids = grown;
+        s->room = room;
+    }
+    memmove(s->ids + at + 1, s->ids + at, (s->count - at) * sizeof *s->ids);
+    s->ids[at] = job;
+    s->count++;
+    return true;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+bool job_set_has(const struct job_set *s, int64_t job)
+{
+    return s->count > 0 && bsearch(&job, s->ids, s->count, sizeof *s->ids, compare_ids) != NULL;
+}
+
 static int compare_paths(const void *a, const void *b)
 {
     const struct path_entry *x = a;
@@ -54,6 +86,7 @@ void pathmap_remove(struct pathmap *m, struct path_entry *e)
     if (e->next != NULL)
         e->next->prev = e->prev;
     m->count--;
+    free(e->retry.ids);
     free(e->path);
     free(e);
 }

@@ -8,17 +8,28 @@
 
 #include "io/spool.h"
 
+/* Job ids, ascending, each once. */
+struct job_set {
+    int64_t *ids;
+    size_t count, room;
+};
+
+bool job_set_add(struct job_set *s, int64_t job); /* false: no memory */
+bool job_set_has(const struct job_set *s, int64_t job);
+
 /* A path that is not yet complete, or whose look is still on its way to the store. */
 struct path_entry {
     char *path;
     struct spool_stat seen; /* as of since_ms */
     int64_t since_ms;       /* unchanged since then, by our clock */
     int64_t due_ms;         /* look again */
+    int64_t delay_ms;       /* of the last look that met an outcome being written */
     bool arrived;           /* renamed or linked in: complete by itself */
     bool again;             /* a hint came while its look was on its way */
     bool force;             /* look even when nothing seems changed */
     bool force_result;      /* flowspool retry --force: run again although it has a result */
-    int64_t retry_job;      /* flowspool retry: this job runs again, 0: none */
+    struct job_set retry;   /* flowspool retry: these of its jobs run again */
+    uint64_t met;           /* in intake's map of what was told: the pass that met it last */
     struct path_entry *prev, *next;
 };
 
