@@ -312,7 +312,8 @@ static void finish_once(struct engine *e, int64_t now_ms)
         return;
     }
     int64_t stuck_since = oldest_hold_ms(e);
-    if (stuck_since == INT64_MAX && (parked || (e->gates & GATE_DISK) != 0)) {
+    bool passed_over = e->npassed > 0 || e->passed_all_until_ms > now_ms;
+    if (stuck_since == INT64_MAX && (parked || passed_over || (e->gates & GATE_DISK) != 0)) {
         if (e->patience_since_ms == 0)
             e->patience_since_ms = now_ms;
         stuck_since = e->patience_since_ms;

@@ -368,6 +368,7 @@ static void free_memory(struct engine *e)
     while (live_bar_round(&e->live));
     for (size_t i = 0; i < e->nblocked; i++)
         free(e->blocked[i].dir);
+    precheck_free(e);
     workflow_holds_free(&e->workflows);
     config_free(&e->cfg);
     api_key_free(&e->key);
