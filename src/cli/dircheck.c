@@ -58,7 +58,7 @@ static void cannot_read(struct dircheck *d, const char *shown, int err)
 /* The daemon looks at NAME.yaml first, and at NAME.yaml.hold only without. */
 static bool is_hidden(struct dircheck *d, const char *path, const char *job_path)
 {
-    return strcmp(path, job_path) != 0 && spool_exists(d->purchases.spool, job_path);
+    return strcmp(path, job_path) != 0 && spool_exists(d->purchases.spool, job_path) == 1;
 }
 
 static void check_file(struct dircheck *d, const char *shown, const char *path, const char *job_path)
@@ -101,14 +101,14 @@ static void on_item(void *arg, enum scan_item item, const char *path, const char
     char *shown = NULL;
     if (item == SCAN_FILE)
         on_file(d, path);
-    d->paused = d->paused || item == SCAN_PAUSE;
-    if (item != SCAN_IGNORED && item != SCAN_DIR_FAILED)
+    bool ignored = item == SCAN_IGNORED || item == SCAN_OTHER_SPOOL;
+    if (!ignored && item != SCAN_DIR_FAILED)
         return;
     if (asprintf(&shown, "%s/%s", d->dir, path) < 0) {
         d->check->failed = true;
         return;
     }
-    if (item == SCAN_IGNORED)
+    if (ignored)
         d->ignored++, findings_warning(d->check->findings, shown, "ignored: %s", note);
     else
         findings_fault_text(d->check->findings, shown, "cannot be listed: %s", strerror(-err));
@@ -153,6 +153,7 @@ bool dircheck_run(struct dircheck *d, const char *state_dir)
     if (err == 0) {
         open_state(d, state_dir);
         err = scan(d);
+        d->paused = spool_exists(d->purchases.spool, "PAUSE") == 1;
         close_state(d);
         spool_close(d->purchases.spool);
     }

@@ -16,6 +16,8 @@ const char *name_ignored_words(const char *name)
         return "its name does not end in .yaml or .yml";
     case NAME_OURS_TEMP:
         return "its name is that of a temporary of flowspoold's";
+    case NAME_CONFLICT:
+        return "a program that synchronises files has put it aside as a conflicting copy";
     case NAME_OTHER:
         break;
     }

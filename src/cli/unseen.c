@@ -84,7 +84,7 @@ bool explain_unseen(struct explanation *e, const struct explain_state *s, const 
     int err = spool_stat(spool, path, &st);
     if (err == -ELOOP)
         explain_add(e, "ignored", "put the file itself there", "it is ignored: a symbolic link leads to it");
-    else if (err == -EINVAL && spool_exists(spool, path))
+    else if (err == -EINVAL && spool_exists(spool, path) == 1)
         explain_add(e, "ignored", "", "it is ignored: it is not a regular file");
     else if (err == 0)
         explain_file(e, s, cfg, spool, path);

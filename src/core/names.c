@@ -47,23 +47,62 @@ static bool is_our_temporary(const char *name)
                                                  "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") == 6;
 }
 
-/* A copy that a synchroniser set aside is a second purchase of the same job, so it is not one.
- * Syncthing: NAME.sync-conflict-DATE-TIME-ID. Dropbox and Nextcloud: NAME (… conflicted copy DATE),
- * NAME (Case Conflict). Seafile: NAME (SFConflict WHO DATE). ownCloud: NAME_conflict-DATE. */
+/* Whether s begins with the shape of a date or time: '9' stands for any digit. */
+static bool has_shape(const char *s, const char *shape)
+{
+    for (; *shape != '\0'; s++, shape++)
+        if (*shape == '9' ? *s < '0' || *s > '9' : *s != *shape)
+            return false;
+    return true;
+}
+
+/* Whether such a shape begins anywhere in the len bytes at s. */
+static bool holds_shape(const char *s, size_t len, const char *shape)
+{
+    for (size_t i = 0; i + strlen(shape) <= len; i++)
+        if (has_shape(s + i, shape))
+            return true;
+    return false;
+}
+
+/* Whether the len bytes at note say these words, and then a date. */
+static bool says_with_date(const char *note, size_t len, const char *words, bool first)
+{
+    const char *at = strcasestr(note, words);
+    size_t from = at == NULL ? 0 : (size_t)(at - note) + strlen(words);
+    if (at == NULL || from > len || (first && at != note))
+        return false;
+    return holds_shape(note + from, len - from, "9999-99-99");
+}
+
+/* "NAME (…)": what stands between the brackets. */
+static bool is_conflict_note(const char *note, size_t len)
+{
+    static const char by_case[] = "case conflict"; /* the one without a date; a number may follow */
+    size_t n = sizeof by_case - 1;
+    if (len >= n && strncasecmp(note, by_case, n) == 0 && strspn(note + n, " 0123456789") >= len - n)
+        return true;
+    return says_with_date(note, len, "conflicted copy", false) ||
+           says_with_date(note, len, "conflict ", true) || says_with_date(note, len, "sfconflict ", true);
+}
+
+/* A copy that a synchroniser set aside is a second purchase of the same job, so it is not one. Only what they
+ * really write counts, because people write "chapter (conflict of interest)" too.
+ * Syncthing: NAME.sync-conflict-DATE-TIME-ID. Dropbox and Nextcloud: NAME (… conflicted copy DATE …), NAME
+ * (conflict DATE), NAME (Case Conflict). Seafile: NAME (SFConflict WHO DATE). ownCloud:
+ * NAME_conflict-DATE-TIME and NAME_conflict-WHO-DATE-TIME. */
 static bool is_sync_conflict(const char *name)
 {
-    if (strcasestr(name, ".sync-conflict-"))
+    static const char syncthing[] = ".sync-conflict-", owncloud[] = "_conflict-", when[] = "99999999-999999";
+    const char *mark = strcasestr(name, syncthing);
+    if (mark && has_shape(mark + sizeof syncthing - 1, when))
         return true;
-    const char *mark = strcasestr(name, "_conflict-");
-    if (mark && mark[10] >= '0' && mark[10] <= '9')
+    mark = strcasestr(name, owncloud);
+    if (mark && holds_shape(mark, strlen(mark), when))
         return true;
-    for (const char *open = strchr(name, '('); open; open = strchr(open + 1, '(')) {
-        size_t inside = strcspn(open + 1, ")");
-        const char *word = strcasestr(open, "conflicted copy");
-        if (strncasecmp(open, "(conflict", 9) == 0 || strncasecmp(open, "(sfconflict", 11) == 0 ||
-            strncasecmp(open, "(case conflict", 14) == 0 || (word && word < open + 1 + inside))
+    for (const char *open = strchr(name, '('); open; open = strchr(open + 1, '('))
+        if (is_conflict_note(open + 1, strcspn(open + 1, ")")))
             return true;
-    }
     return false;
 }
 
@@ -81,12 +120,11 @@ enum name_kind name_classify(const char *name)
     size_t len = strlen(name);
     if (is_our_temporary(name))
         return NAME_OURS_TEMP;
-    if (name[0] == '.' || name[0] == '_' || is_unfinished(name, len) || is_sync_conflict(name))
+    if (name[0] == '.' || name[0] == '_' || is_unfinished(name, len))
         return NAME_OTHER;
-    if (job_suffix_len(name, len) > 0)
-        return NAME_JOB;
-    if (name_job_len(name) < len)
-        return NAME_HELD_JOB;
+    bool held = name_job_len(name) < len;
+    if (held || job_suffix_len(name, len) > 0)
+        return is_sync_conflict(name) ? NAME_CONFLICT : held ? NAME_HELD_JOB : NAME_JOB;
     if (ends_with_any_case(name, len, ".yaml.txt") || ends_with_any_case(name, len, ".yml.txt"))
         return NAME_JOB_LIKE;
     return NAME_OTHER;

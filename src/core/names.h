@@ -13,7 +13,8 @@ enum name_kind {
     NAME_HELD_JOB,  /* NAME.yaml.hold: the same job, held */
     NAME_OURS_TEMP, /* .flowspool.XXXXXX: a temporary of ours; swept at start */
     NAME_JOB_LIKE,  /* looks like a job but is not one: NAME.yaml.txt; worth one log line */
-    NAME_OTHER,     /* nothing to us: outcomes, dot files, editor files, sync conflicts, ... */
+    NAME_CONFLICT,  /* a job file that a synchroniser set aside; likewise */
+    NAME_OTHER,     /* nothing to us: outcomes, dot files, editor files, ... */
 };
 enum name_kind name_classify(const char *name);
 

@@ -25,7 +25,7 @@ static int rank_of(const struct known_job *k)
     };
     int rank;
 
-    if (has_result(k))
+    if (has_result(k) || k->asked)
         return k->superseded ? 1 : 0;
     rank = 10 + by_state[k->state];
     if (k->state == JOB_FAILED && k->charged_failure)

@@ -13,6 +13,8 @@
 #define RELOAD_EVERY_MS 20
 /* How long the jobs behind a hold that was given up fail without a request. */
 #define GIVE_UP_FOR_MS (60 * 1000)
+/* So many whose file is not what it was are looked at in one turn of the loop. */
+#define TURNED_AWAY_MAX 32
 
 static size_t window_size(const struct engine *e)
 {
@@ -34,7 +36,8 @@ struct skip_context {
 static bool skip_row(void *arg, int64_t job, const char *workflow, const char *path)
 {
     struct skip_context *s = arg;
-    if (live_find(&s->engine->live, job) != NULL || deliver_blocked(s->engine, path))
+    if (live_find(&s->engine->live, job) != NULL || deliver_blocked(s->engine, path) ||
+        precheck_waits(s->engine, path, s->now_ms))
         return true;
     return workflow_waits(s->engine, workflow, s->now_ms);
 }
@@ -277,7 +280,7 @@ enum choice { CHOICE_SEND, CHOICE_SKIP, CHOICE_FORGET, CHOICE_FAIL, CHOICE_EXPIR
 
 static enum choice consider(struct engine *e, const struct live *l, int64_t now_ms, enum hold_cause *cause)
 {
-    if (deliver_blocked(e, l->row.path))
+    if (deliver_blocked(e, l->row.path) || precheck_waits(e, l->row.path, now_ms))
         return CHOICE_FORGET;
     if (has_expired(l))
         return CHOICE_EXPIRED;
@@ -377,6 +380,10 @@ int64_t dispatch_admit(struct engine *e, int64_t now_ms)
 {
     give_up(e, now_ms);
     int64_t probes = earliest(workflows_next_probe(e, now_ms), next_give_up(e));
+    probes = earliest(probes, precheck_next(e, now_ms));
+    int turned_away = 0;
+    if (intake_rereading(e->intake) || e->passed_all_until_ms > now_ms)
+        return probes;
     while ((e->gates & ~(unsigned)GATE_MAX_JOBS) == 0) {
         engine_gate(e, GATE_MAX_JOBS, jobs_allowed(e) <= 0, "as many runs as max_jobs allows were bought");
         if (e->gates != 0 || on_their_way(e) >= jobs_allowed(e))
@@ -391,7 +398,10 @@ int64_t dispatch_admit(struct engine *e, int64_t now_ms)
         struct live *l = choose(e, now_ms);
         if (l == NULL)
             break;
-        admit(e, l, now_ms);
+        if (precheck_file(e, l, now_ms))
+            admit(e, l, now_ms);
+        else if (++turned_away == TURNED_AWAY_MAX)
+            return now_ms;
     }
     return probes;
 }

@@ -309,7 +309,7 @@ static void finish_once(struct engine *e, int64_t now_ms)
         return;
     bool retries = store_next_backoff(e->store) != 0;
     bool refused = hold_active(&e->account) && c.waiting > 0;
-    bool parked = stuck > 0 || e->places.nstuck > 0;
+    bool parked = stuck > 0 || e->places.nstuck > 0 || intake_is_stuck(e->intake);
     if (c.waiting == 0 && !retries && !parked) {
         engine_stop(e, finished_status(e));
         return;
@@ -324,7 +324,8 @@ static void finish_once(struct engine *e, int64_t now_ms)
         engine_stop(e, EXIT_GIVEN_UP);
         return;
     }
-    int64_t since = stuck_since(e, parked, now_ms);
+    bool passed_over = e->npassed > 0 || e->passed_all_until_ms > now_ms;
+    int64_t since = stuck_since(e, parked || passed_over, now_ms);
     if (since != INT64_MAX && now_ms - since >= e->cfg.once_patience_ms) {
         log_line(LOG_ERROR, NULL, "given up after once_patience; the jobs stay queued");
         engine_stop(e, EXIT_GIVEN_UP);

@@ -3,8 +3,9 @@
  * engine_step() does all that is due and sets the one alarm; it runs once a turn of the loop, before the loop
  * sleeps, so every completion of that turn is answered together (which is also what makes the store's group
  * commits large). It owns the jobs in memory, the governor, the holds and gates, and the run's totals.
- * The way of a job: dispatch.c (choose, intent, send) -> attempt.c (end, reply, verdict) -> deliver.c
- * (outcome, end stored). Files come in through intake.c; orders through operator.c.
+ * The way of a job: dispatch.c (choose, ask precheck.c whether its file is still the same, intent, send) ->
+ * attempt.c (end, reply, verdict) -> deliver.c (outcome, end stored). Files come in through intake.c; orders
+ * through operator.c.
  */
 #ifndef FLOWSPOOL_DAEMON_ENGINE_H
 #define FLOWSPOOL_DAEMON_ENGINE_H
@@ -76,6 +77,15 @@ struct places {
     size_t nstuck;
 };
 
+/* A directory whose job files could not be looked at before they were to be sent; see precheck.c. It is
+ * forgotten when one of them could. */
+struct passed_dir {
+    char *dir;
+    int64_t until_ms, wait_ms;
+    bool asked; /* the time is over and its jobs are loaded again */
+};
+#define PASSED_DIRS_MAX 64
+
 struct totals { /* of this run */
     int64_t done, failed, refused, already_done;
     /* by requests of this run; those of the last one that are recovered were its own */
@@ -134,6 +144,9 @@ struct engine {
     char gate_reason[160];
     struct blocked_dir blocked[BLOCKED_DIRS_MAX];
     size_t nblocked;
+    struct passed_dir passed[PASSED_DIRS_MAX];
+    size_t npassed;
+    int64_t passed_all_until_ms;
 
     bool reload;          /* rows changed: the window is stale */
     int64_t reload_at_ms; /* not before */
@@ -219,6 +232,16 @@ void dispatch_fill(struct engine *e, int64_t now_ms);
 int64_t dispatch_admit(struct engine *e, int64_t now_ms);
 /* Gives back the probe marks of a job that could not probe. */
 void dispatch_probe_inconclusive(struct engine *e, struct live *l);
+
+/* ---- precheck.c ---- */
+/* The job's file is as it was taken: true. Else intake looks at it, and the job is no longer in memory. */
+bool precheck_file(struct engine *e, struct live *l, int64_t now_ms);
+/* Jobs of this path are not to be loaded: something about the file is not stored yet, or it could not be
+ * told. */
+bool precheck_waits(struct engine *e, const char *path, int64_t now_ms);
+/* When jobs that were passed over may be looked at again (monotonic ms). */
+int64_t precheck_next(struct engine *e, int64_t now_ms);
+void precheck_free(struct engine *e);
 
 /* ---- attempt.c ---- */
 void attempt_ended(void *live, struct http_result *r); /* http_done_fn */

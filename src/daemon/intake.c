@@ -13,8 +13,6 @@
 /* Names a slice, and how long one may take, so that the loop is never blocked by a large spool. */
 #define SLICE_NAMES 64
 #define SLICE_MS    5
-/* Above this many takes on their way the scan waits for the writer. */
-#define WRITING_MAX 1024
 /* A scan that took long is not repeated sooner than so many times its own duration. */
 #define SCAN_REST           10
 #define SPOOL_GONE_RETRY_MS 5000
@@ -52,6 +50,27 @@ static void clear_failed_dirs(struct intake *in)
     in->nfailed_dirs = 0;
 }
 
+bool intake_tell_once(struct intake *in, const char *path)
+{
+    struct path_entry *t = pathmap_find(&in->told, path);
+    bool first = t == NULL;
+    if (first && in->told.count < INTAKE_CANDIDATES_MAX)
+        t = pathmap_add(&in->told, path);
+    if (t != NULL)
+        t->met = in->pass;
+    return first && t != NULL;
+}
+
+/* What one whole scan did not meet may still be on its way to be told; two are proof. */
+static void forget_told(struct intake *in)
+{
+    for (struct path_entry *t = in->told.first, *next; t != NULL; t = next) {
+        next = t->next;
+        if (t->met + 1 < in->pass)
+            pathmap_remove(&in->told, t);
+    }
+}
+
 /* One line a directory, not one a file: a folder full of links must not fill the log. */
 static void tell_ignored(struct intake *in, const char *path, const char *note)
 {
@@ -63,9 +82,8 @@ static void tell_ignored(struct intake *in, const char *path, const char *note)
         return;
     memcpy(dir, path, len);
     dir[len] = '\0';
-    if (pathmap_find(&in->told, dir) != NULL || pathmap_add(&in->told, dir) == NULL)
-        return;
-    log_line(LOG_WARN, path, "ignored: %s (said once a directory)", note);
+    if (intake_tell_once(in, dir))
+        log_line(LOG_WARN, path, "ignored: %s (said once a directory)", note);
 }
 
 /* The publisher's thread is at work during a scan: what it has just written aside is not a left-over. */
@@ -86,6 +104,10 @@ static void on_item(void *arg, enum scan_item item, const char *path, const char
     case SCAN_IGNORED:
         tell_ignored(in, path, note);
         return;
+    case SCAN_OTHER_SPOOL:
+        watch_drop(in->watch, path);
+        tell_ignored(in, path, note);
+        return;
     case SCAN_DIR_ENTER:
         if (watch_add(in->watch, path) == -ENOSPC)
             log_line(LOG_WARN, path,
@@ -99,18 +121,18 @@ static void on_item(void *arg, enum scan_item item, const char *path, const char
     case SCAN_TEMP:
         sweep_left_over(in, path);
         return;
-    case SCAN_PAUSE:
-        in->pause_seen = true;
-        return;
     case SCAN_DIR_DONE:
         return;
     }
 }
 
-static void set_pause(struct intake *in, bool there)
+/* The name itself is asked, never a listing: that says what was, and a scan takes a while. */
+static void look_for_pause(struct intake *in)
 {
-    in->o.host.gate(in->o.host.arg, GATE_PAUSE_FILE, there,
-                    "a file PAUSE lies in the spool; to go on, remove it");
+    int there = spool_exists(in->o.spool, "PAUSE");
+    if (there >= 0)
+        in->o.host.gate(in->o.host.arg, GATE_PAUSE_FILE, there > 0,
+                        "a file PAUSE lies in the spool; to go on, remove it");
 }
 
 static void stop_slices(struct intake *in)
@@ -120,22 +142,17 @@ static void stop_slices(struct intake *in)
     in->slicing = false;
 }
 
-static void end_scan(struct intake *in, int result)
+static void end_pass(struct intake *in, bool there)
 {
     int64_t now = clock_mono_ms();
     int64_t took = now - in->scan_began_mono_ms;
-    spool_scan_end(in->scan);
-    in->scan = NULL;
+    intake_sweep_end(in);
     stop_slices(in);
-    bool there = result == 0 && spool_still_there(in->o.spool);
-    in->o.host.gate(in->o.host.arg, GATE_SPOOL_GONE, !there,
-                    "the spool directory cannot be listed or was replaced; put it back (a new directory "
-                    "needs a restart)");
     if (there) {
-        set_pause(in, in->pause_seen);
-        intake_find_missing(in);
+        forget_told(in);
         in->ignored_last = in->ignored;
         in->scanned = true;
+        intake_reread_end(in, true);
     }
     int64_t rest = took * SCAN_REST > in->o.config->rescan_ms ? took * SCAN_REST : in->o.config->rescan_ms;
     in->next_scan_ms = now + (in->scan_again ? 0 : there ? rest : SPOOL_GONE_RETRY_MS);
@@ -144,14 +161,41 @@ static void end_scan(struct intake *in, int result)
     in->o.host.changed(in->o.host.arg);
 }
 
+/* All names are listed; what they do not tell is in the rows. */
+static void end_scan(struct intake *in, int result)
+{
+    spool_scan_end(in->scan);
+    in->scan = NULL;
+    bool there = result == 0 && spool_still_there(in->o.spool);
+    in->o.host.gate(in->o.host.arg, GATE_SPOOL_GONE, !there,
+                    "the spool directory cannot be listed or was replaced; put it back (a new directory "
+                    "needs a restart)");
+    if (there) {
+        look_for_pause(in);
+        intake_sweep_begin(in);
+    } else {
+        end_pass(in, false);
+    }
+}
+
+static bool in_a_pass(const struct intake *in)
+{
+    return in->scan != NULL || in->sweep != SWEEP_NONE;
+}
+
 static void on_slice(uv_idle_t *handle)
 {
     struct intake *in = handle->data;
     int64_t until = clock_mono_ms() + SLICE_MS;
-    while (in->scan != NULL && clock_mono_ms() < until) {
-        if (in->writing.count >= WRITING_MAX) {
+    while (in_a_pass(in) && clock_mono_ms() < until) {
+        if (in->writing.count + in->marking.count >= INTAKE_WRITING_MAX || in->forgetting) {
             stop_slices(in);
             return;
+        }
+        if (in->scan == NULL) {
+            if (!intake_sweep_step(in))
+                end_pass(in, true);
+            continue;
         }
         int more = spool_scan_step(in->scan, SLICE_NAMES, on_item, in);
         if (more != 1)
@@ -161,7 +205,9 @@ static void on_slice(uv_idle_t *handle)
 
 void intake_resume_scan(struct intake *in)
 {
-    if (in->scan == NULL || in->slicing || in->stopped || in->writing.count > WRITING_MAX / 2)
+    intake_reread_end(in, false);
+    if (!in_a_pass(in) || in->slicing || in->stopped || in->forgetting ||
+        in->writing.count + in->marking.count > INTAKE_WRITING_MAX / 2)
         return;
     in->slicing = true;
     uv_idle_start(&in->slices, on_slice);
@@ -169,7 +215,7 @@ void intake_resume_scan(struct intake *in)
 
 static void begin_scan(struct intake *in)
 {
-    if (in->scan != NULL) {
+    if (in_a_pass(in)) {
         in->scan_again = true;
         return;
     }
@@ -183,7 +229,9 @@ static void begin_scan(struct intake *in)
     in->scan_began_mono_ms = clock_mono_ms();
     in->scan_began_unix_ms = clock_unix_ms();
     in->ignored = 0;
-    in->pause_seen = false;
+    in->pass++;
+    in->reread_pass = in->rereading;
+    look_for_pause(in);
     clear_failed_dirs(in);
     if (in->seen != NULL)
         memset(in->seen, 0, in->seen_bytes);
@@ -215,11 +263,12 @@ static void on_event(void *arg, enum watch_event event, const char *path)
     case WATCH_GONE:
         break;
     }
-    if (strcmp(path, "PAUSE") == 0) {
-        set_pause(in, spool_exists(in->o.spool, "PAUSE"));
-        return;
-    }
-    intake_look(in, path, event == WATCH_ARRIVED, clock_unix_ms());
+    if (strcmp(path, "PAUSE") == 0)
+        look_for_pause(in);
+    else if (event == WATCH_CREATED)
+        intake_look_created(in, path, clock_unix_ms());
+    else
+        intake_look(in, path, event == WATCH_ARRIVED, clock_unix_ms());
 }
 
 static void on_alarm(void *arg)
@@ -280,12 +329,17 @@ void intake_start(struct intake *in)
     in->next_scan_ms = clock_mono_ms() + in->o.config->rescan_ms;
     in->alarm_ms = INT64_MAX;
     intake_wake_at(in, 0);
+    intake_restore_vanished(in);
+    intake_compare_settings(in);
     begin_scan(in);
 }
 
 void intake_reconfigured(struct intake *in)
 {
-    intake_rescan(in);
+    if (in->stopped)
+        return;
+    intake_compare_settings(in);
+    begin_scan(in);
 }
 
 void intake_rescan(struct intake *in)
@@ -305,7 +359,7 @@ int intake_look_again(struct intake *in, const char *path)
         busy->again = busy->force = true;
         return 0;
     }
-    if (!intake_find_file(in, path, found, sizeof found, &st))
+    if (intake_find_file(in, path, found, sizeof found, &st) == -ENOENT)
         return -ENOENT;
     if (in->waiting.count >= INTAKE_CANDIDATES_MAX && pathmap_find(&in->waiting, path) == NULL)
         return -EAGAIN;
@@ -323,10 +377,24 @@ bool intake_is_reading(const struct intake *in, const char *path)
     return pathmap_find(&in->writing, path) != NULL;
 }
 
+/* Files that nobody may read, or that somebody keeps open: they may stay so for ever. */
+static bool only_in_vain(const struct intake *in)
+{
+    for (const struct path_entry *w = in->waiting.first; w != NULL; w = w->next)
+        if (w->in_vain < 2)
+            return false;
+    return true;
+}
+
+bool intake_is_stuck(const struct intake *in)
+{
+    return in->waiting.count > 0 && only_in_vain(in);
+}
+
 bool intake_idle(const struct intake *in)
 {
-    return in->scanned && in->scan == NULL && in->waiting.count == 0 && in->writing.count == 0 &&
-           in->marking.count == 0;
+    return in->scanned && !in_a_pass(in) && !in->rereading && in->writing.count == 0 &&
+           in->marking.count == 0 && only_in_vain(in);
 }
 
 bool intake_scanned(const struct intake *in)
@@ -348,6 +416,7 @@ void intake_stop(struct intake *in)
     if (in->scan != NULL)
         spool_scan_end(in->scan);
     in->scan = NULL;
+    intake_sweep_end(in);
     watch_close(in->watch);
     alarm_close(in->alarm);
     uv_close((uv_handle_t *)&in->slices, NULL);

@@ -80,9 +80,24 @@ void intake_rescan(struct intake *in);
 int intake_look_again(struct intake *in, const char *path);
 /* What the file says is on its way to the store: what its jobs become is not known yet. */
 bool intake_is_reading(const struct intake *in, const char *path);
+/* Right before a request: is the job's file still what was taken? */
+enum intake_file {
+    INTAKE_FILE_SAME,
+    INTAKE_FILE_CHANGED, /* or gone, renamed, held */
+    INTAKE_FILE_UNKNOWN, /* cannot be told now */
+};
+enum intake_file intake_check_file(struct intake *in, const char *path, const struct file_sig *sig);
+/* Looks at a job's file at once, as if an event had named it. False: nothing came of it, ask again later. */
+bool intake_hint(struct intake *in, const char *path);
+/* What a look found at this path, or is still waiting to find, is not stored yet: the row may be old. */
+bool intake_is_busy(const struct intake *in, const char *path);
+/* Changed settings are not yet applied to what waits: nothing should be sent. */
+bool intake_rereading(const struct intake *in);
 /* The first scan is finished, nothing is waiting to settle, young unparsable files included, no write of ours
  * is out. */
 bool intake_idle(const struct intake *in);
+/* Idle but for files that cannot be read, or that a writer keeps open. */
+bool intake_is_stuck(const struct intake *in);
 /* A whole scan has been done since the start. */
 bool intake_scanned(const struct intake *in);
 /* Job-like names that are ignored, counted in the last whole scan; and the first few for status. */

@@ -11,6 +11,8 @@
 
 #define YOUNG_MS          10000
 #define NETWORK_SETTLE_MS 10000
+/* Above this many writes on their way, looks wait for the writer. */
+#define INTAKE_WRITING_MAX 1024
 
 struct intake {
     struct intake_options o;
@@ -22,6 +24,7 @@ struct intake {
     bool stopped;
     bool network;
 
+    /* All three by the job's path, without .hold: a look concerns the one job, whatever its file's name. */
     struct pathmap waiting; /* not complete yet, or to be looked at again */
     struct pathmap writing; /* their take is on its way to the store */
     struct pathmap marking; /* so is that they are missing, back, held or not */
@@ -31,13 +34,25 @@ struct intake {
     int64_t next_scan_ms;
     bool scan_again; /* asked for while one was running */
     bool scanned;
-    uint8_t *seen; /* one bit a file id: listed by the running scan */
+    /* After the listing, the rows: which were not met, and which have been missing for long enough. */
+    enum { SWEEP_NONE, SWEEP_MISSING, SWEEP_FORGET } sweep;
+    char *sweep_path;          /* the last row of SWEEP_MISSING */
+    struct file_row sweep_row; /* the last one of SWEEP_FORGET; no strings */
+    bool forgetting;           /* a page of rows is on its way out of the store */
+    uint64_t pass;             /* counts scans */
+    uint8_t *seen;             /* one bit a file id: listed by the running scan */
     size_t seen_bytes;
     char **failed_dirs; /* could not be listed: nothing in them is believed missing */
     size_t nfailed_dirs;
-    bool pause_seen;
     size_t ignored, ignored_last;
-    struct pathmap told; /* directories whose ignored names were logged, and conflicts */
+    struct pathmap told; /* directories whose ignored names were logged, and conflicts; as long as scans meet
+                          * them */
+
+    /* Settings that decide what a file means have changed: waiting and refused files are read again. */
+    bool rereading;
+    bool reread_pass;          /* the running scan began after that */
+    bool reread_swept;         /* such a scan is over; what it took is not all stored yet */
+    int64_t settings_since_ms; /* Unix ms: no file that was there since needs that */
 
     /* many files vanishing at once */
     int64_t vanish_base, vanish_count;
@@ -49,16 +64,22 @@ struct intake {
 void intake_wake_at(struct intake *in, int64_t mono_ms);
 /* Runs a slice again soon: the writer has room. */
 void intake_resume_scan(struct intake *in);
+/* True the first time, and again once whole scans no longer met what is told about this path. */
+bool intake_tell_once(struct intake *in, const char *path);
 
 /* ---- intake_look.c ---- */
-/* hint: a job file or NAME.yaml.hold. seen_ms: when it was first seen, Unix ms, for the order of jobs. */
+/* hint: a job file or NAME.yaml.hold. arrived: renamed in. seen_ms: when it was first seen, Unix ms, for the
+ * order of jobs. */
 void intake_look(struct intake *in, const char *hint, bool arrived, int64_t seen_ms);
+/* The name has just appeared: linked in and complete, or being written. */
+void intake_look_created(struct intake *in, const char *hint, int64_t seen_ms);
 /* Looks at everything in `waiting` that is due; returns when the next is (monotonic ms). */
 int64_t intake_look_due(struct intake *in, int64_t now_ms);
 void intake_mark_seen(struct intake *in, int64_t file_id);
 bool intake_was_seen(const struct intake *in, int64_t file_id);
-/* The name the job's file has now: PATH or PATH.hold; false when neither is there. */
-bool intake_find_file(struct intake *in, const char *path, char *buf, size_t size, struct spool_stat *st);
+/* The name the job's file has now: PATH or PATH.hold. -ENOENT: it has neither, or its directory is another
+ * spool; another negative errno: that cannot be told now. */
+int intake_find_file(struct intake *in, const char *path, char *buf, size_t size, struct spool_stat *st);
 
 /* ---- intake_take.c ---- */
 /* What one look found. bytes NULL: the file is too large to be read. */
@@ -70,6 +91,7 @@ struct look {
     struct spool_stat st;
     int64_t seen_ms;
     bool written;               /* signature differs from the row's */
+    bool asked;                 /* flowspool retry wants it read */
     struct file_row *row;       /* id 0: unknown path */
     const struct jobfile *jobs; /* NULL: it does not parse */
     const struct fault *fault;
@@ -115,15 +137,30 @@ void intake_adopt_beside(struct intake *in, const struct look *k, const char *st
 
 /* ---- intake_missing.c ---- */
 void intake_gone(struct intake *in, const char *job_path);
-void intake_back(struct intake *in, const struct file_row *row);
-/* Its name ends in .hold now, or no longer. */
-void intake_mark_held(struct intake *in, const struct file_row *row, bool held, const struct file_sig *sig);
+/* The file is as it was taken, and there again (its row says that it is missing), or held or free now. */
+void intake_back_or_held(struct intake *in, const struct file_row *row, bool held,
+                         const struct file_sig *sig);
 /* Another file wants the outcome name of this one: the id of its row if it is gone, 0 if it is still there,
  * or a job of it on its way. */
 int64_t intake_find_gone(struct intake *in, const char *job_path);
 /* After a whole scan: rows that were not listed, and rows that have been missing for long enough. */
-void intake_find_missing(struct intake *in);
+void intake_sweep_begin(struct intake *in);
+/* A page of them; false: it was the last. */
+bool intake_sweep_step(struct intake *in);
+void intake_sweep_end(struct intake *in);
 /* Decides about the gate when a burst of vanishing has calmed down; returns when to ask again. */
 int64_t intake_judge_vanished(struct intake *in, int64_t now_ms);
+/* At the start: the gate as the last daemon left it. */
+void intake_restore_vanished(struct intake *in);
+
+/* ---- intake_reread.c ---- */
+/* Whether the settings under which the known files were read are still these; if not, they are read again. */
+void intake_compare_settings(struct intake *in);
+/* A file that has not changed since it was taken means something else now, perhaps. */
+bool intake_wants_reread(struct intake *in, const struct file_row *row);
+/* Such a file says nothing better than before: its row stays as it is. */
+bool intake_reread_in_vain(const struct look *k);
+/* A scan is over (whole), or a take is stored: was that the last of it? */
+void intake_reread_end(struct intake *in, bool swept);
 
 #endif

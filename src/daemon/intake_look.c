@@ -9,8 +9,12 @@
 #include "io/log.h"
 
 #define MS_NS 1000000
-/* How soon a look is repeated that met an outcome being written, or a file changing under it. */
-#define SOON_MS 50
+/* How soon a look is repeated that met an outcome being written; twice as late each time, because one that
+ * cannot be written stays so for a while. */
+#define SOON_MS  50
+#define LATER_MS 5000
+/* How long one turn of the loop may look at what is due. */
+#define TURN_MS 5
 
 /* ---- which rows the running scan has met ---- */
 
@@ -37,14 +41,24 @@ bool intake_was_seen(const struct intake *in, int64_t file_id)
 
 /* ---- finding it ---- */
 
-bool intake_find_file(struct intake *in, const char *path, char *buf, size_t size, struct spool_stat *st)
+/* spool_stat(), but what lies in another spool is not there. */
+static int stat_ours(struct intake *in, const char *path, struct spool_stat *st)
+{
+    int err = spool_stat(in->o.spool, path, st);
+    int other = err == 0 ? spool_in_other(in->o.spool, path) : 0;
+    if (other != 0)
+        return other < 0 ? other : -ENOENT;
+    return spool_is_gone(err) ? -ENOENT : err;
+}
+
+int intake_find_file(struct intake *in, const char *path, char *buf, size_t size, struct spool_stat *st)
 {
     static const char *const endings[] = {"", ".hold"};
-    for (size_t i = 0; i < 2; i++)
-        if (snprintf(buf, size, "%s%s", path, endings[i]) < (int)size &&
-            spool_stat(in->o.spool, buf, st) == 0)
-            return true;
-    return false;
+    int err = -ENOENT;
+    for (size_t i = 0; i < 2 && err == -ENOENT; i++)
+        if (snprintf(buf, size, "%s%s", path, endings[i]) < (int)size)
+            err = stat_ours(in, buf, st);
+    return err;
 }
 
 static bool same_signature(const struct file_sig *a, const struct spool_stat *b)
@@ -58,6 +72,15 @@ static bool unchanged(const struct spool_stat *a, const struct spool_stat *b)
 {
     return a->dev == b->dev && a->ino == b->ino && a->size == b->size && a->mtime_ns == b->mtime_ns &&
            a->ctime_ns == b->ctime_ns;
+}
+
+enum intake_file intake_check_file(struct intake *in, const char *path, const struct file_sig *sig)
+{
+    struct spool_stat st;
+    int err = stat_ours(in, path, &st);
+    if (err != 0)
+        return err == -ENOENT ? INTAKE_FILE_CHANGED : INTAKE_FILE_UNKNOWN;
+    return same_signature(sig, &st) ? INTAKE_FILE_SAME : INTAKE_FILE_CHANGED;
 }
 
 /* ---- waiting for it to be complete ---- */
@@ -145,15 +168,37 @@ static void wait_until_older(struct intake *in, const char *path, const struct s
              fault->column, fault->text);
 }
 
+/* Its jobs were passed over meanwhile. */
 static void forget_waiting(struct intake *in, const char *path)
 {
     struct path_entry *w = pathmap_find(&in->waiting, path);
-    if (w != NULL)
-        pathmap_remove(&in->waiting, w);
+    if (w == NULL)
+        return;
+    pathmap_remove(&in->waiting, w);
+    in->o.host.changed(in->o.host.arg);
 }
 
-static void take(struct intake *in, const char *path, struct look *k)
+/* Complete as it is: it only has to be looked at again. */
+static void look_again_soon(struct intake *in, const struct look *k)
 {
+    const char *path = k->job_path;
+    int64_t now = clock_mono_ms();
+    const struct path_entry *before = pathmap_find(&in->waiting, path);
+    int64_t delay = before == NULL || before->delay_ms == 0 ? SOON_MS : before->delay_ms * 2;
+    if (delay > LATER_MS)
+        delay = LATER_MS;
+    struct path_entry *w = wait_for(in, path, now + delay);
+    if (w == NULL)
+        return;
+    w->delay_ms = delay;
+    w->seen = k->st;
+    w->since_ms = now;
+    w->arrived = true;
+}
+
+static void take(struct intake *in, struct look *k)
+{
+    const char *path = k->job_path;
     struct jobfile jobs = {0};
     struct fault fault;
     bool parsed = false;
@@ -170,17 +215,10 @@ static void take(struct intake *in, const char *path, struct look *k)
     }
     k->jobs = parsed ? &jobs : NULL;
     k->fault = parsed ? NULL : &fault;
-    int64_t now = clock_mono_ms();
-    if (intake_take(in, k) != -EAGAIN) {
+    if (!intake_reread_in_vain(k) && intake_take(in, k) == -EAGAIN)
+        look_again_soon(in, k);
+    else
         forget_waiting(in, path);
-    } else {
-        struct path_entry *w = wait_for(in, path, now + SOON_MS);
-        if (w != NULL) { /* complete as it is: it only has to be looked at again */
-            w->seen = k->st;
-            w->since_ms = now;
-            w->arrived = true;
-        }
-    }
     jobfile_free(&jobs);
 }
 
@@ -189,59 +227,75 @@ static void cannot_read(struct intake *in, const char *path, int err)
 {
     if (err == -EMFILE || err == -ENFILE || err == -ENOMEM || err == -EACCES || err == -EIO) {
         log_line(LOG_WARN, path, "cannot be read: %s; looked at again", strerror(-err));
-        wait_for(in, path, clock_mono_ms() + YOUNG_MS);
+        struct path_entry *w = wait_for(in, path, clock_mono_ms() + YOUNG_MS);
+        if (w != NULL)
+            w->in_vain++;
         return;
     }
     forget_waiting(in, path);
 }
 
+/* path: the name it has now. arrived: renamed in, complete whoever still has it open. */
 static void read_and_take(struct intake *in, const char *path, struct look *k, bool arrived)
 {
     char *bytes = NULL;
     bool writer = false;
     int err = spool_read(in->o.spool, path, in->o.config->max_job_size, &bytes, &k->len, &k->st, &writer);
     if (err == -EFBIG) {
-        take(in, path, k);
+        take(in, k);
         return;
     }
     if (err == -EAGAIN || (err == 0 && writer && !arrived)) {
         free(bytes);
         int64_t now = clock_mono_ms();
-        struct path_entry *w = wait_for(in, path, now + settle_ms(in));
+        struct path_entry *w = wait_for(in, k->job_path, now + settle_ms(in));
         if (w != NULL) {
             w->seen = k->st;
             w->since_ms = now;
+            w->in_vain++;
         }
         return;
     }
     if (err != 0) {
-        cannot_read(in, path, err);
+        cannot_read(in, k->job_path, err);
         return;
     }
     k->bytes = bytes;
-    take(in, path, k);
+    take(in, k);
     free(bytes);
 }
 
 /* ---- the look ---- */
 
-/* Nothing about it has changed since it was taken. */
-static void unchanged_file(struct intake *in, const char *path, const struct file_row *row, bool held,
-                           const struct spool_stat *st)
+/* What is said to have happened. A link counts as complete only where nothing else is known of the path: a
+ * file with two names is written in place like any other. */
+enum look_cause { LOOK_AGAIN, LOOK_CREATED, LOOK_ARRIVED };
+
+/* It is to be read, although nothing about it has changed. */
+static void force_look(struct path_entry *w)
 {
-    forget_waiting(in, path);
-    if (row->missing_ms != 0) {
-        intake_back(in, row);
-        log_line(LOG_INFO, row->path, "its file is back");
-        in->o.host.changed(in->o.host.arg);
-    }
-    if (row->held == held)
-        return;
-    const struct file_sig sig = {st->dev, st->ino, st->size, st->mtime_ns, st->btime_ns};
-    intake_mark_held(in, row, held, &sig);
+    if (w != NULL)
+        w->force = true;
 }
 
-/* It was gone when flowspool retry wanted it read. */
+/* Nothing about it has changed since it was taken. */
+static void unchanged_file(struct intake *in, const struct file_row *row, bool held,
+                           const struct spool_stat *st)
+{
+    forget_waiting(in, row->path);
+    if (row->missing_ms != 0)
+        log_line(LOG_INFO, row->path, "its file is back");
+    if (row->held != held)
+        log_line(LOG_INFO, row->path, held ? "held" : "no longer held");
+    if (row->missing_ms == 0 && row->held == held)
+        return;
+    const struct file_sig sig = {st->dev, st->ino, st->size, st->mtime_ns, st->btime_ns};
+    intake_back_or_held(in, row, held, &sig);
+    if (row->missing_ms != 0 && row->missing_ms <= in->settings_since_ms && intake_wants_reread(in, row))
+        force_look(wait_for(in, row->path, 0));
+}
+
+/* flowspool retry wants it read; perhaps it was gone when it was asked for. */
 static bool was_asked_for(struct intake *in, int64_t file_id)
 {
     size_t count = 0;
@@ -254,33 +308,39 @@ static bool was_asked_for(struct intake *in, int64_t file_id)
 }
 
 static void look_at_row(struct intake *in, const char *path, const char *job_path,
-                        const struct spool_stat *st, bool arrived, int64_t seen_ms)
+                        const struct spool_stat *st, enum look_cause cause, int64_t seen_ms)
 {
-    struct path_entry *w = pathmap_find(&in->waiting, path);
-    struct path_entry *wj = pathmap_find(&in->waiting, job_path);
+    const struct path_entry *w = pathmap_find(&in->waiting, job_path);
+    bool force = w != NULL && w->force;
     struct file_row row = {0};
     bool known = store_file_by_path(in->o.store, job_path, &row);
-    bool force = (w != NULL && w->force) || (wj != NULL && wj->force) ||
-                 (row.missing_ms != 0 && was_asked_for(in, row.id));
+    bool asked = known && (force || row.missing_ms != 0) && was_asked_for(in, row.id);
+    force = force || asked;
     struct look k = {
         .job_path = job_path,
         .held = strcmp(path, job_path) != 0,
         .st = *st,
         .seen_ms = seen_ms,
         .written = !known || !same_signature(&row.sig, st),
+        .asked = asked,
         .row = &row,
     };
     if (known)
         intake_mark_seen(in, row.id);
+    bool linked = cause == LOOK_CREATED && !known && w == NULL && st->nlink > 1;
     bool conflict = known && row.state == FILE_CONFLICT && row.missing_ms == 0;
-    if (known && !k.written && !force && !conflict)
-        unchanged_file(in, path, &row, k.held, st);
-    else if (((force || conflict) && !k.written) || settled(in, path, st, arrived))
-        read_and_take(in, path, &k, arrived);
+    bool reread = known && !k.written && in->rereading && intake_wants_reread(in, &row);
+    if (known && !k.written && !force && !conflict && !reread)
+        unchanged_file(in, &row, k.held, st);
+    else if (((force || reread || conflict) && !k.written) ||
+             settled(in, job_path, st, cause == LOOK_ARRIVED || linked))
+        read_and_take(in, path, &k, cause == LOOK_ARRIVED);
+    if (reread) /* if it waits, it could not be read or not be taken: its turn is not over */
+        force_look(pathmap_find(&in->waiting, job_path));
     file_row_free(&row);
 }
 
-void intake_look(struct intake *in, const char *hint, bool arrived, int64_t seen_ms)
+static void look(struct intake *in, const char *hint, enum look_cause cause, int64_t seen_ms)
 {
     char job_path[4096], path[4096];
     struct spool_stat st;
@@ -294,19 +354,39 @@ void intake_look(struct intake *in, const char *hint, bool arrived, int64_t seen
         busy = pathmap_find(&in->marking, job_path);
     if (busy != NULL) {
         busy->again = true;
-        busy->arrived = busy->arrived || arrived;
+        busy->arrived = busy->arrived || cause == LOOK_ARRIVED;
         return;
     }
-    if (!intake_find_file(in, job_path, path, sizeof path, &st)) {
-        forget_waiting(in, hint);
+    int err = intake_find_file(in, job_path, path, sizeof path, &st);
+    if (err == -ENOENT) {
         forget_waiting(in, job_path);
         intake_gone(in, job_path);
-        return;
+    } else if (err == 0) {
+        if (cause == LOOK_ARRIVED && strcmp(path, hint) != 0)
+            cause = LOOK_AGAIN;
+        look_at_row(in, path, job_path, &st, cause, seen_ms);
+    } else { /* what waits is looked at again, and all of them by the next scan */
+        log_line(LOG_DEBUG, job_path, "cannot be looked at: %s", strerror(-err));
     }
-    bool linked = st.nlink > 1 && pathmap_find(&in->waiting, path) == NULL;
-    look_at_row(in, path, job_path, &st, (arrived && strcmp(path, hint) == 0) || linked, seen_ms);
 }
 
+void intake_look(struct intake *in, const char *hint, bool arrived, int64_t seen_ms)
+{
+    look(in, hint, arrived ? LOOK_ARRIVED : LOOK_AGAIN, seen_ms);
+}
+
+void intake_look_created(struct intake *in, const char *hint, int64_t seen_ms)
+{
+    look(in, hint, LOOK_CREATED, seen_ms);
+}
+
+/* Many may be due together: the rest is for the next turn. */
+static bool turn_is_over(const struct intake *in, int64_t began_ms)
+{
+    return clock_mono_ms() - began_ms >= TURN_MS || in->writing.count >= INTAKE_WRITING_MAX;
+}
+
+/* A look adds entries and may remove its own, no other: the next one stays. */
 int64_t intake_look_due(struct intake *in, int64_t now_ms)
 {
     int64_t next_due = INT64_MAX;
@@ -316,6 +396,8 @@ int64_t intake_look_due(struct intake *in, int64_t now_ms)
             next_due = w->due_ms < next_due ? w->due_ms : next_due;
             continue;
         }
+        if (turn_is_over(in, now_ms))
+            return in->writing.count >= INTAKE_WRITING_MAX ? now_ms + SOON_MS : now_ms + TURN_MS;
         char *path = strdup(w->path);
         if (path == NULL)
             return now_ms + YOUNG_MS;
@@ -325,4 +407,18 @@ int64_t intake_look_due(struct intake *in, int64_t now_ms)
         next_due = next_due < now_ms + SOON_MS ? next_due : now_ms + SOON_MS;
     }
     return next_due;
+}
+
+bool intake_is_busy(const struct intake *in, const char *path)
+{
+    return pathmap_find(&in->waiting, path) != NULL || pathmap_find(&in->writing, path) != NULL ||
+           pathmap_find(&in->marking, path) != NULL;
+}
+
+bool intake_hint(struct intake *in, const char *path)
+{
+    if (in->stopped)
+        return false;
+    intake_look(in, path, false, clock_unix_ms());
+    return intake_is_busy(in, path);
 }

@@ -1,13 +1,16 @@
 /* Files that are gone: their waiting jobs stop at once and are forgotten later, if nobody brings them back.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/intake_internal.h"
 #include "io/log.h"
 
-#define PAGE 256
+/* Rows that are looked at in one go. */
+#define PAGE         256
+#define VANISHED_KEY "gate.vanished"
 /* More than half of at least this many jobs at once is more likely an accident than a wish. */
 #define VANISH_MIN_JOBS 20
 /* A burst is over when nothing vanished for so long; a rename inside the spool shows as gone, then back. */
@@ -51,7 +54,7 @@ static void count_vanished(struct intake *in, int64_t jobs)
 }
 
 /* That a file is gone, back, held or no longer held, on its way to the store. */
-struct mark_write {
+struct mark {
     struct intake *in;
     struct path_entry *entry;
     char *path;
@@ -59,7 +62,7 @@ struct mark_write {
 
 static void on_marked(void *arg, enum store_rc rc)
 {
-    struct mark_write *m = arg;
+    struct mark *m = arg;
     struct intake *in = m->in;
     bool again = m->entry->again, arrived = m->entry->arrived;
     (void)rc;
@@ -72,56 +75,34 @@ static void on_marked(void *arg, enum store_rc rc)
     free(m);
 }
 
-/* Until it is durable the store still says the opposite: what looks meanwhile would count the file twice.
- * NULL: no memory. */
-static struct mark_write *begin_mark(struct intake *in, const struct file_row *row)
+/* Until it is durable the store still says the opposite: what looks meanwhile would count the file twice, or
+ * miss that it changed back. NULL: no memory. */
+static struct mark *begin_mark(struct intake *in, const char *path)
 {
-    struct mark_write *m = calloc(1, sizeof *m);
+    struct mark *m = calloc(1, sizeof *m);
     if (m == NULL)
         return NULL;
     m->in = in;
-    m->path = strdup(row->path);
-    m->entry = m->path != NULL ? pathmap_add(&in->marking, row->path) : NULL;
-    if (m->entry == NULL) {
-        free(m->path);
-        free(m);
-        return NULL;
-    }
-    return m;
-}
-
-static bool write_missing(struct intake *in, const struct file_row *row, int64_t missing_ms)
-{
-    struct mark_write *m = begin_mark(in, row);
-    if (m != NULL)
-        store_files_missing(in->o.store, &row->id, 1, missing_ms, on_marked, m);
-    return m != NULL;
-}
-
-void intake_mark_held(struct intake *in, const struct file_row *row, bool held, const struct file_sig *sig)
-{
-    struct path_entry *busy = pathmap_find(&in->marking, row->path);
-    if (busy != NULL) {
-        busy->again = true;
-        return;
-    }
-    struct mark_write *m = begin_mark(in, row);
-    if (m == NULL)
-        return; /* no memory: the next scan finds it */
-    store_file_held(in->o.store, row->id, held, sig, on_marked, m);
-    log_line(LOG_INFO, row->path, held ? "held" : "no longer held");
-    size_t count = 0;
-    struct job_row *jobs = store_file_jobs(in->o.store, row->id, &count);
-    for (size_t i = 0; held && i < count; i++)
-        in->o.host.drop(in->o.host.arg, jobs[i].id);
-    job_rows_free(jobs, count);
+    m->path = strdup(path);
+    m->entry = m->path != NULL ? pathmap_add(&in->marking, path) : NULL;
+    if (m->entry != NULL)
+        return m;
+    free(m->path);
+    free(m);
+    return NULL;
 }
 
 static void mark_missing(struct intake *in, const struct file_row *row)
 {
-    if (!write_missing(in, row, clock_unix_ms()))
-        return; /* no memory: the next scan finds it */
+    struct mark *m = begin_mark(in, row->path);
+    if (m == NULL)
+        return; /* the next scan finds it */
+    store_files_missing(in->o.store, &row->id, 1, clock_unix_ms(), on_marked, m);
     int64_t jobs = drop_candidates(in, row->id);
+    if (spool_in_other(in->o.spool, row->path) == 1) {
+        log_line(LOG_INFO, row->path, "its directory is another spool now: what was waiting is left to that");
+        return;
+    }
     count_vanished(in, jobs);
     if (jobs > 0)
         log_line(LOG_INFO, row->path, "its file is gone: what was waiting will not be sent");
@@ -137,18 +118,66 @@ void intake_gone(struct intake *in, const char *job_path)
     file_row_free(&row);
 }
 
-void intake_back(struct intake *in, const struct file_row *row)
+static void count_back(struct intake *in, int64_t file_id)
 {
     size_t count = 0;
-    if (!write_missing(in, row, 0))
-        return;
-    struct job_row *jobs = store_file_jobs(in->o.store, row->id, &count);
+    struct job_row *jobs = store_file_jobs(in->o.store, file_id, &count);
     for (size_t i = 0; i < count; i++)
         if (jobs[i].state == JOB_WAITING && in->vanish_count > 0)
             in->vanish_count--;
     job_rows_free(jobs, count);
     if (in->vanish_gate)
         intake_wake_at(in, clock_mono_ms());
+}
+
+void intake_back_or_held(struct intake *in, const struct file_row *row, bool held, const struct file_sig *sig)
+{
+    struct mark *m = begin_mark(in, row->path);
+    bool back = row->missing_ms != 0;
+    if (m == NULL)
+        return; /* the next scan finds it */
+    if (back)
+        count_back(in, row->id);
+    if (held)
+        drop_candidates(in, row->id);
+    if (back && row->held != held)
+        store_files_missing(in->o.store, &row->id, 1, 0, NULL, NULL);
+    if (row->held != held)
+        store_file_held(in->o.store, row->id, held, sig, on_marked, m);
+    else
+        store_files_missing(in->o.store, &row->id, 1, 0, on_marked, m);
+}
+
+/* ---- many at once ---- */
+
+static void hold_vanished(struct intake *in, bool closed)
+{
+    in->vanish_gate = closed;
+    in->o.host.gate(
+        in->o.host.arg, GATE_VANISHED, closed,
+        "more than half of the unfinished jobs vanished at once; put the files back, or accept it with: "
+        "flowspool resume");
+}
+
+/* What it is decided by outlives a restart, so that the files may be put back afterwards too. */
+static void store_vanished(struct intake *in)
+{
+    char counts[48];
+    snprintf(counts, sizeof counts, "%lld %lld", (long long)in->vanish_count, (long long)in->vanish_base);
+    store_set(in->o.store, VANISHED_KEY, in->vanish_gate ? counts : NULL, NULL, NULL);
+}
+
+void intake_restore_vanished(struct intake *in)
+{
+    char *counts = store_get(in->o.store, VANISHED_KEY);
+    if (counts != NULL) {
+        char *rest;
+        in->vanish_count = strtoll(counts, &rest, 10);
+        in->vanish_base = strtoll(rest, NULL, 10);
+        in->vanish_last_ms = clock_mono_ms();
+        hold_vanished(in, true);
+    }
+    free(counts);
 }
 
 int64_t intake_judge_vanished(struct intake *in, int64_t now_ms)
@@ -159,11 +188,8 @@ int64_t intake_judge_vanished(struct intake *in, int64_t now_ms)
         return in->vanish_last_ms + VANISH_CALM_MS;
     bool many = in->vanish_base >= VANISH_MIN_JOBS && in->vanish_count * 2 > in->vanish_base;
     if (many != in->vanish_gate) {
-        in->vanish_gate = many;
-        in->o.host.gate(
-            in->o.host.arg, GATE_VANISHED, many,
-            "more than half of the unfinished jobs vanished at once; put the files back, or accept it with: "
-            "flowspool resume");
+        hold_vanished(in, many);
+        store_vanished(in);
     }
     return INT64_MAX;
 }
@@ -174,9 +200,11 @@ void intake_accept_vanished(struct intake *in)
     in->vanish_last_ms = 0;
     if (!in->vanish_gate)
         return;
-    in->vanish_gate = false;
-    in->o.host.gate(in->o.host.arg, GATE_VANISHED, false, "");
+    hold_vanished(in, false);
+    store_vanished(in);
 }
+
+/* ---- absent for good ---- */
 
 static bool in_failed_dir(const struct intake *in, const char *path)
 {
@@ -194,7 +222,7 @@ static bool really_absent(struct intake *in, const char *job_path)
     struct spool_stat st;
     if (in_failed_dir(in, job_path))
         return false;
-    return !intake_find_file(in, job_path, path, sizeof path, &st);
+    return intake_find_file(in, job_path, path, sizeof path, &st) == -ENOENT;
 }
 
 static bool on_its_way(struct intake *in, int64_t file_id)
@@ -220,39 +248,74 @@ int64_t intake_find_gone(struct intake *in, const char *job_path)
     return id;
 }
 
-static void forget_old(struct intake *in)
+/* ---- the sweep ---- */
+
+void intake_sweep_begin(struct intake *in)
 {
-    if (in->vanish_gate)
-        return;
-    size_t count = 0;
-    int64_t before = clock_unix_ms() - in->o.config->forget_after_ms;
-    struct file_row *rows = store_files_missing_since(in->o.store, before, PAGE, &count);
-    for (size_t i = 0; i < count; i++)
-        if (really_absent(in, rows[i].path) && !on_its_way(in, rows[i].id))
-            store_files_forget(in->o.store, &rows[i].id, 1, NULL, NULL);
-    file_rows_free(rows, count);
+    in->sweep = SWEEP_MISSING;
+}
+
+void intake_sweep_end(struct intake *in)
+{
+    in->sweep = SWEEP_NONE;
+    free(in->sweep_path);
+    in->sweep_path = NULL;
+    in->sweep_row = (struct file_row){0};
 }
 
 /* Every row is visited, but only those that the scan did not list are looked for on the disk. */
-void intake_find_missing(struct intake *in)
+static bool find_missing(struct intake *in)
 {
-    char *after = NULL;
-    for (;;) {
-        size_t count = 0;
-        struct file_row *rows = store_files_page(in->o.store, after, PAGE, &count);
-        free(after);
-        after = count > 0 ? strdup(rows[count - 1].path) : NULL;
-        for (size_t i = 0; i < count; i++) {
-            const struct file_row *row = &rows[i];
-            bool busy = pathmap_find(&in->writing, row->path) != NULL ||
-                        pathmap_find(&in->marking, row->path) != NULL || intake_changes(in, row->id);
-            if (row->missing_ms == 0 && !busy && !intake_was_seen(in, row->id) &&
-                really_absent(in, row->path))
-                mark_missing(in, row);
-        }
-        file_rows_free(rows, count);
-        if (after == NULL)
-            break;
+    size_t count = 0;
+    struct file_row *rows = store_files_page(in->o.store, in->sweep_path, PAGE, &count);
+    free(in->sweep_path);
+    in->sweep_path = count > 0 ? strdup(rows[count - 1].path) : NULL;
+    for (size_t i = 0; i < count; i++) {
+        const struct file_row *row = &rows[i];
+        bool busy = pathmap_find(&in->writing, row->path) != NULL ||
+                    pathmap_find(&in->marking, row->path) != NULL || intake_changes(in, row->id);
+        if (row->missing_ms == 0 && !busy && !intake_was_seen(in, row->id) && really_absent(in, row->path))
+            mark_missing(in, row);
     }
-    forget_old(in);
+    file_rows_free(rows, count);
+    return in->sweep_path != NULL;
+}
+
+static void on_forgotten(void *arg, enum store_rc rc)
+{
+    struct intake *in = arg;
+    (void)rc;
+    in->forgetting = false;
+    intake_resume_scan(in);
+}
+
+/* A page at a time is on its way out: replies need not wait behind more. */
+static bool forget_old(struct intake *in)
+{
+    size_t count = 0, nids = 0;
+    int64_t ids[PAGE];
+    int64_t before = clock_unix_ms() - in->o.config->forget_after_ms;
+    struct file_row *rows =
+        in->vanish_gate ? NULL : store_files_missing_since(in->o.store, before, &in->sweep_row, PAGE, &count);
+    for (size_t i = 0; i < count; i++)
+        if (really_absent(in, rows[i].path) && !on_its_way(in, rows[i].id))
+            ids[nids++] = rows[i].id;
+    if (count > 0) {
+        in->sweep_row.missing_ms = rows[count - 1].missing_ms;
+        in->sweep_row.id = rows[count - 1].id;
+    }
+    file_rows_free(rows, count);
+    in->forgetting = nids > 0;
+    if (nids > 0)
+        store_files_forget(in->o.store, ids, nids, on_forgotten, in);
+    return count > 0;
+}
+
+bool intake_sweep_step(struct intake *in)
+{
+    if (in->sweep == SWEEP_FORGET)
+        return forget_old(in);
+    if (!find_missing(in))
+        in->sweep = SWEEP_FORGET;
+    return true;
 }

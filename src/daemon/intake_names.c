@@ -18,15 +18,19 @@ static bool is_in(const struct jobfile *f, const struct job_row *row)
     return false;
 }
 
-/* A file that was renamed: same inode, its old name gone, and a job of the same identity in it. */
-static bool is_renamed(struct intake *in, const struct look *k, const struct file_row *candidate)
+/* A file that was renamed: same inode, its old name gone, and a job of the same identity in it. 1 or 0;
+ * negative: its old name cannot be looked at now. */
+static int is_renamed(struct intake *in, const struct look *k, const struct file_row *candidate)
 {
     char path[4096];
     struct spool_stat st;
     if (strcmp(candidate->path, k->job_path) == 0)
-        return false;
-    if (intake_find_file(in, candidate->path, path, sizeof path, &st) && st.ino == k->st.ino)
-        return false; /* a second link: another job */
+        return 0;
+    int err = intake_find_file(in, candidate->path, path, sizeof path, &st);
+    if (err != 0 && err != -ENOENT)
+        return err;
+    if (err == 0 && st.ino == k->st.ino)
+        return 0; /* a second link: another job */
     size_t count = 0;
     bool same = false;
     struct job_row *jobs = store_file_jobs(in->o.store, candidate->id, &count);
@@ -43,13 +47,16 @@ bool take_find_rename(struct intake *in, const struct look *k, struct take_plan 
     if (k->row->id != 0 && k->row->sig.ino == k->st.ino)
         return true;
     size_t n = store_files_by_inode(in->o.store, &sig, rows, INODE_MATCHES);
+    bool known = true;
     for (size_t i = 0; i < n; i++) {
-        if (p->renamed_from.id == 0 && is_renamed(in, k, &rows[i]))
+        int is = p->renamed_from.id == 0 ? is_renamed(in, k, &rows[i]) : 0;
+        known = known && is >= 0;
+        if (is > 0)
             p->renamed_from = rows[i];
         else
             file_row_free(&rows[i]);
     }
-    return p->renamed_from.id == 0 || !intake_changes(in, p->renamed_from.id);
+    return known && (p->renamed_from.id == 0 || !intake_changes(in, p->renamed_from.id));
 }
 
 bool take_find_strays(struct intake *in, const struct look *k, struct take_plan *p)

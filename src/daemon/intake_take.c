@@ -56,11 +56,6 @@ static void on_conflict_written(void *arg, enum store_rc rc)
     finish(arg);
 }
 
-static bool tell_conflict_once(struct intake *in, const char *path)
-{
-    return pathmap_find(&in->told, path) == NULL && pathmap_add(&in->told, path) != NULL;
-}
-
 static void write_conflict(struct take_done *d)
 {
     struct intake *in = d->in;
@@ -69,7 +64,7 @@ static void write_conflict(struct take_done *d)
     d->conflict.file.fault = d->fault;
     d->conflict.jobs = NULL;
     d->conflict.njobs = d->conflict.ndrop = d->conflict.nsupersede = 0;
-    if (tell_conflict_once(in, d->path)) {
+    if (intake_tell_once(in, d->path)) {
         log_line(LOG_WARN, d->path, "refused: %s", d->fault);
         in->o.host.refused(in->o.host.arg);
     }

@@ -111,9 +111,9 @@ static char *do_resume(struct engine *e)
         return NULL;
     engine_gate(e, GATE_PAUSED, false, "");
     engine_gate(e, GATE_LOST_STATE, false, "");
+    intake_accept_vanished(e->intake);
     store_set(e->store, "gate.paused", NULL, NULL, NULL);
     store_set(e->store, "gate.lost_state", NULL, operator_reply_durable, w);
-    intake_accept_vanished(e->intake);
     governor_release(&e->governor, now);
     hold_probe_now(&e->account, now);
     hold_probe_now(&e->endpoint_hold, now);

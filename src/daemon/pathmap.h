@@ -14,11 +14,14 @@ struct path_entry {
     struct spool_stat seen; /* as of since_ms */
     int64_t since_ms;       /* unchanged since then, by our clock */
     int64_t due_ms;         /* look again */
+    int64_t delay_ms;       /* of the last look that met an outcome being written */
+    unsigned in_vain;       /* looks that could not read it, or met a writer */
     bool arrived;           /* renamed or linked in: complete by itself */
     bool again;             /* a hint came while its look was on its way */
     bool force;             /* look even when nothing seems changed */
     int64_t *files;         /* owned: known files that its write on the way to the store changes */
     size_t nfiles;
+    uint64_t met; /* in intake's map of what was told: the pass that met it last */
     struct path_entry *prev, *next;
 };
 

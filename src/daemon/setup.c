@@ -376,6 +376,7 @@ static void free_memory(struct engine *e)
     for (size_t i = 0; i < e->nblocked; i++)
         free(e->blocked[i].dir);
     operator_free_replies(e);
+    precheck_free(e);
     workflow_holds_free(&e->workflows);
     config_free(&e->cfg);
     api_key_free(&e->key);

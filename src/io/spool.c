@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -144,10 +146,35 @@ int spool_stat(struct spool *s, const char *path, struct spool_stat *out)
     return 0;
 }
 
-bool spool_exists(struct spool *s, const char *path)
+bool spool_is_gone(int err)
+{
+    return err == -ENOENT || err == -ENOTDIR || err == -ELOOP || err == -EINVAL || err == -ENAMETOOLONG;
+}
+
+int spool_exists(struct spool *s, const char *path)
 {
     struct spool_stat st;
-    return stat_beneath(s, path, &st) == 0;
+    int err = stat_beneath(s, path, &st);
+    if (err != 0)
+        return spool_is_gone(err) ? 0 : err;
+    return !S_ISDIR(st.mode);
+}
+
+int spool_in_other(struct spool *s, const char *path)
+{
+    char state[PATH_MAX];
+    struct spool_stat st;
+    for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
+        int len = snprintf(state, sizeof state, "%.*s/.flowspool", (int)(slash - path), path);
+        if (len < 0 || (size_t)len >= sizeof state)
+            return -ENAMETOOLONG;
+        int err = stat_beneath(s, state, &st);
+        if (err == 0 && S_ISDIR(st.mode))
+            return 1;
+        if (err != 0 && !spool_is_gone(err))
+            return err;
+    }
+    return 0;
 }
 
 int spool_sweep(struct spool *s, const char *path)

@@ -33,11 +33,11 @@ enum scan_item {
     SCAN_FILE,    /* a job file or NAME.yaml.hold by name; regular by d_type or fstatat */
     SCAN_IGNORED, /* job-like, but ignored: a symlink, NAME.yaml.txt, a directory without recursive: note says
                      why */
-    SCAN_DIR_ENTER,  /* path: a directory about to be listed ("" for the spool): watch it now */
-    SCAN_DIR_DONE,   /* path: listed completely */
-    SCAN_DIR_FAILED, /* path: could not be listed; err */
-    SCAN_TEMP,       /* one of our temporaries (.flowspool.XXXXXX) */
-    SCAN_PAUSE,      /* the file PAUSE lies in the spool */
+    SCAN_OTHER_SPOOL, /* path: a directory that is another spool; likewise */
+    SCAN_DIR_ENTER,   /* path: a directory about to be listed ("" for the spool): watch it now */
+    SCAN_DIR_DONE,    /* path: listed completely */
+    SCAN_DIR_FAILED,  /* path: could not be listed; err */
+    SCAN_TEMP,        /* one of our temporaries (.flowspool.XXXXXX) */
 };
 typedef void (*spool_scan_fn)(void *arg, enum scan_item item, const char *path, const char *note, int err);
 int spool_scan_begin(struct spool *s, bool recursive, struct spool_scan **out);
@@ -60,6 +60,13 @@ int spool_read_outcome(struct spool *s, const char *path, int64_t max, char **by
 void spool_census(struct spool *s, bool recursive, size_t enough, size_t *jobs, bool *outcomes);
 /* Removes a temporary of ours. */
 int spool_sweep(struct spool *s, const char *path);
-bool spool_exists(struct spool *s, const char *path);
+/* Something other than a directory has this name: 1, not: 0; a negative errno when that cannot be told. */
+int spool_exists(struct spool *s, const char *path);
+/* A directory on the way to path is another spool (it has a .flowspool), as for a scan: 1, not: 0, negative
+ * errno. */
+int spool_in_other(struct spool *s, const char *path);
+/* What spool_stat() says of a name that is not there, or that is no regular file; any other error leaves that
+ * open. */
+bool spool_is_gone(int err);
 
 #endif

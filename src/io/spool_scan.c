@@ -130,7 +130,7 @@ static int enter_directory(struct spool_scan *c)
         return fail_directory(c, fd);
     if (c->dir_len > 0 && has_own_state(fd)) {
         close(fd);
-        report(c, SCAN_IGNORED, c->dir_path, "another spool: it has a .flowspool of its own", 0);
+        report(c, SCAN_OTHER_SPOOL, c->dir_path, "another spool: it has a .flowspool of its own", 0);
         leave_directory(c);
         return 0;
     }
@@ -194,6 +194,8 @@ static void see_file(struct spool_scan *c, enum name_kind kind)
         report(c, SCAN_FILE, c->path, NULL, 0);
     else if (kind == NAME_JOB_LIKE)
         report(c, SCAN_IGNORED, c->path, "its name does not end in .yaml or .yml", 0);
+    else if (kind == NAME_CONFLICT)
+        report(c, SCAN_IGNORED, c->path, "a copy that a synchroniser set aside; to run it, rename it", 0);
     else if (kind == NAME_OURS_TEMP)
         report(c, SCAN_TEMP, c->path, NULL, 0);
 }
@@ -203,8 +205,7 @@ static int see_entry(struct spool_scan *c, const struct dirent *e)
 {
     enum name_kind kind = name_classify(e->d_name);
     bool may_be_dir = (e->d_type == DT_DIR || e->d_type == DT_UNKNOWN) && name_is_scanned_dir(e->d_name);
-    bool may_be_pause = c->dir_len == 0 && strcmp(e->d_name, "PAUSE") == 0;
-    if (kind == NAME_OTHER && !may_be_dir && !may_be_pause)
+    if (kind == NAME_OTHER && !may_be_dir)
         return 0;
     unsigned char type = type_of(c, e);
     if (type == DT_UNKNOWN)
@@ -214,8 +215,6 @@ static int see_entry(struct spool_scan *c, const struct dirent *e)
     if (type == DT_DIR) {
         if (may_be_dir)
             see_directory(c);
-    } else if (may_be_pause) {
-        report(c, SCAN_PAUSE, c->path, NULL, 0);
     } else if (type == DT_REG) {
         see_file(c, kind);
     } else if (kind != NAME_OTHER && kind != NAME_OURS_TEMP) {

@@ -116,6 +116,7 @@ struct job_row {
     uint32_t uid, gid, mode; /* of the job file when it was taken */
     char *body;              /* JSON to send; only from store_load_* with body, else NULL */
     size_t body_len;
+    struct file_sig sig; /* of the job file; only from store_load_ready, else 0 */
     /* Where the outcome lies (core/placement.h), as far as we put it there; somebody may have collected it.
      */
     char *outcome; /* its name in state_dir/superseded/, or NULL */
@@ -315,8 +316,9 @@ bool store_workflow_succeeded(struct store *s, const char *workflow, const char 
  * lists. */
 struct file_row *store_files_page(struct store *s, const char *after, size_t max, size_t *count);
 void file_rows_free(struct file_row *rows, size_t count);
-/* Files missing since before ms. */
-struct file_row *store_files_missing_since(struct store *s, int64_t before_ms, size_t max, size_t *count);
+/* Files missing since before ms, longest first, that come after `after` (NULL: from the first). */
+struct file_row *store_files_missing_since(struct store *s, int64_t before_ms, const struct file_row *after,
+                                           size_t max, size_t *count);
 struct store_counts {
     int64_t waiting;   /* ready */
     int64_t deferred;  /* waiting with a due time in the future */

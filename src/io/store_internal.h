@@ -223,6 +223,8 @@ void *pack_bytes(char **at, const void *bytes, size_t len);
 /* False: no memory (nothing to free). */
 bool file_row_read(sqlite3_stmt *stmt, struct file_row *out);
 bool job_row_read(sqlite3_stmt *stmt, bool with_body, struct job_row *out);
+/* dev, ino, size, mtime_ns, btime_ns from this column on. */
+struct file_sig file_sig_read(sqlite3_stmt *stmt, int column);
 char *column_text(sqlite3_stmt *stmt, int column, bool *failed);
 /* Room for one more in a growing array; NULL: no memory (rows stays as it is). */
 void *rows_grow(void *rows, size_t count, size_t size);

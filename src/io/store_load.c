@@ -55,12 +55,14 @@ struct job_row *store_load_ready(struct store *s, size_t max,
                                  bool (*skip)(void *arg, int64_t job, const char *workflow, const char *path),
                                  void *arg, size_t *count)
 {
-    struct query q = query_on(
-        &s->reader,
-        "SELECT " JOB_COLUMNS ", b.body FROM jobs j INDEXED BY jobs_ready"
-        " LEFT JOIN bodies b ON b.job_id = j.id WHERE " SQL_READY " AND (j.after_job = 0 OR NOT EXISTS"
-        "  (SELECT 1 FROM jobs before WHERE before.id = j.after_job AND before.state IN (1, 2)))"
-        " ORDER BY j.priority DESC, j.seen_ms, j.path, j.document");
+    struct query q =
+        query_on(&s->reader,
+                 "SELECT " JOB_COLUMNS ", b.body, f.dev, f.ino, f.size, f.mtime_ns, f.btime_ns"
+                 " FROM jobs j INDEXED BY jobs_ready CROSS JOIN files f ON f.id = j.file_id"
+                 " LEFT JOIN bodies b ON b.job_id = j.id WHERE j.state = 0 AND j.due_ms = 0 AND j.blocked = 0"
+                 " AND (j.after_job = 0 OR NOT EXISTS"
+                 "  (SELECT 1 FROM jobs before WHERE before.id = j.after_job AND before.state IN (1, 2)))"
+                 " ORDER BY j.priority DESC, j.seen_ms, j.path, j.document");
     struct job_list l = {0};
     while (l.count < max && l.bytes < READY_BYTES_MAX && query_row(&q)) {
         const char *path = (const char *)sqlite3_column_text(q.stmt, 2);
@@ -69,6 +71,7 @@ struct job_row *store_load_ready(struct store *s, size_t max,
             continue;
         if (!append(&l, q.stmt, true))
             break;
+        l.rows[l.count - 1].sig = file_sig_read(q.stmt, JOB_BODY_COLUMN + 1);
     }
     return finish(s, &q, &l, count);
 }

@@ -81,12 +81,16 @@ struct file_row *store_files_page(struct store *s, const char *after, size_t max
     return collect_files(s, &q, count);
 }
 
-struct file_row *store_files_missing_since(struct store *s, int64_t before_ms, size_t max, size_t *count)
+struct file_row *store_files_missing_since(struct store *s, int64_t before_ms, const struct file_row *after,
+                                           size_t max, size_t *count)
 {
     struct query q =
         query_on(&s->reader, "SELECT " FILE_COLUMNS " FROM files f INDEXED BY files_missing"
-                             " WHERE f.missing_ms > 0 AND f.missing_ms < ? ORDER BY f.missing_ms LIMIT ?");
+                             " WHERE f.missing_ms > 0 AND f.missing_ms < ? AND (f.missing_ms, f.id) > (?, ?)"
+                             " ORDER BY f.missing_ms, f.id LIMIT ?");
     query_int(&q, before_ms);
+    query_int(&q, after != NULL ? after->missing_ms : 0);
+    query_int(&q, after != NULL ? after->id : 0);
     query_limit(&q, max);
     return collect_files(s, &q, count);
 }

@@ -59,17 +59,30 @@ static void next_digest(struct cursor *c, char digest[DIGEST_HEX])
     digest[len] = '\0';
 }
 
+static struct file_sig next_sig(struct cursor *c)
+{
+    struct file_sig sig;
+    sig.dev = (uint64_t)next_int(c);
+    sig.ino = (uint64_t)next_int(c);
+    sig.size = next_int(c);
+    sig.mtime_ns = next_int(c);
+    sig.btime_ns = next_int(c);
+    return sig;
+}
+
+struct file_sig file_sig_read(sqlite3_stmt *stmt, int column)
+{
+    struct cursor c = {.stmt = stmt, .column = column};
+    return next_sig(&c);
+}
+
 bool file_row_read(sqlite3_stmt *stmt, struct file_row *out)
 {
     struct cursor c = {.stmt = stmt};
     *out = (struct file_row){0};
     out->id = next_int(&c);
     out->path = next_text(&c);
-    out->sig.dev = (uint64_t)next_int(&c);
-    out->sig.ino = (uint64_t)next_int(&c);
-    out->sig.size = next_int(&c);
-    out->sig.mtime_ns = next_int(&c);
-    out->sig.btime_ns = next_int(&c);
+    out->sig = next_sig(&c);
     next_digest(&c, out->job_sha256);
     out->seen_ms = next_int(&c);
     out->missing_ms = next_int(&c);

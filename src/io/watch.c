@@ -85,7 +85,9 @@ static void see_self_gone(struct watch *w, const struct inotify_event *e, const 
 
 static void see_directory(struct watch *w, const struct inotify_event *e, const char *dir)
 {
-    if ((e->mask & (IN_CREATE | IN_DELETE | IN_MOVED_TO | IN_MOVED_FROM)) && name_is_scanned_dir(e->name))
+    bool makes_a_spool = dir[0] != '\0' && strcmp(e->name, ".flowspool") == 0;
+    if ((e->mask & (IN_CREATE | IN_DELETE | IN_MOVED_TO | IN_MOVED_FROM)) &&
+        (makes_a_spool || name_is_scanned_dir(e->name)))
         report(w, WATCH_DIR, dir, e->name);
 }
 
@@ -242,6 +244,16 @@ int watch_add(struct watch *w, const char *rel)
     if (err && !watch_table_find(&w->table, wd))
         inotify_rm_watch(w->inotify, wd);
     return err;
+}
+
+void watch_drop(struct watch *w, const char *rel)
+{
+    drop_watches_below(w, rel);
+    int wd = watch_table_find_path(&w->table, rel);
+    if (wd < 0)
+        return;
+    watch_table_remove(&w->table, wd);
+    inotify_rm_watch(w->inotify, wd);
 }
 
 void watch_close(struct watch *w)

@@ -19,7 +19,7 @@ enum watch_event {
     WATCH_CREATED,   /* appeared: being written perhaps, or linked in and complete (the caller looks at
                         st_nlink) */
     WATCH_GONE,      /* deleted or moved away */
-    WATCH_DIR,       /* a directory appeared or vanished: scan */
+    WATCH_DIR,       /* a directory appeared or vanished, or became another spool: scan */
     WATCH_OVERFLOW,  /* events were lost: scan; path is "" */
     WATCH_SELF_GONE, /* a watched directory itself was moved, deleted or unmounted: path names it */
 };
@@ -33,6 +33,8 @@ int watch_open(struct watch **out, uv_loop_t *loop, const char *spool_dir, watch
 /* rel "" is the spool itself. 0, or -ENOSPC when the kernel's limit of watches is reached, or another
  * negative errno. Repeating is harmless, and right after a directory was renamed: it gets its new name. */
 int watch_add(struct watch *w, const char *rel);
+/* Watches neither this directory nor any below it any more. */
+void watch_drop(struct watch *w, const char *rel);
 /* No event is reported any more. The loop must turn once more to free the memory. NULL is allowed. */
 void watch_close(struct watch *w);
 

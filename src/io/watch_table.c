@@ -25,6 +25,14 @@ const char *watch_table_find(const struct watch_table *t, int wd)
     return t->size && wd > 0 ? slot_of(t, wd)->path : NULL;
 }
 
+int watch_table_find_path(const struct watch_table *t, const char *path)
+{
+    for (size_t i = 0; i < t->size; i++)
+        if (t->entries[i].wd != 0 && strcmp(t->entries[i].path, path) == 0)
+            return t->entries[i].wd;
+    return -1;
+}
+
 static int grow(struct watch_table *t)
 {
     struct watch_table bigger = {.size = t->size ? t->size * 2 : 16, .count = t->count};

@@ -15,6 +15,8 @@ struct watch_table {
 };
 
 const char *watch_table_find(const struct watch_table *t, int wd); /* NULL: unknown */
+/* The descriptor of this directory; -1: unknown. Looks at every entry. */
+int watch_table_find_path(const struct watch_table *t, const char *path);
 /* Adds, or gives a known descriptor its directory's new path. 0 or -ENOMEM. */
 int watch_table_put(struct watch_table *t, int wd, const char *path);
 void watch_table_remove(struct watch_table *t, int wd);

@@ -141,7 +141,7 @@ class Daemon:
             self.key_file.write_text(key + "\n")
             self.key_file.chmod(0o600)
         self.config_file = tmp_path / f"config-{time.monotonic_ns()}.yaml"
-        self.config_file.write_text(FAST + config)
+        self.config_file.write_text(fast_unless_given(config))
         self.command = [*prefix, str(BIN / "flowspoold"), "-c", str(self.config_file), "--spool", str(spool.path), "--api-key-file",
                         str(self.key_file), *([] if url is None else ["--endpoint", url]), *map(str, options)]
         environment = {k: v for k, v in os.environ.items() if not k.startswith("FLOWSPOOL_")}
@@ -189,6 +189,11 @@ settle: 200ms
 probe: 300ms
 connect_timeout: 2s
 """
+
+
+def fast_unless_given(config):
+    given = {line.partition(":")[0] for line in config.splitlines()}
+    return "".join(line for line in FAST.splitlines(True) if line.partition(":")[0] not in given or line == "\n") + config
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ static void test_names(void **state)
         {"a.yaml", NULL},           {"a.YML", NULL},
         {"a.yaml.hold", NULL},      {"a.yaml.txt", "end in .yaml"},
         {".a.yaml", "begins with"}, {"_a.yaml", "begins with"},
-        {"a.yaml.tmp", "copy"},     {"a (conflicted copy).yaml", "copy"},
+        {"a.yaml.tmp", "copy"},     {"a (conflicted copy 2026-11-24).yaml", "conflicting copy"},
         {"a.json", "end in .yaml"}, {".flowspool.a1B2c3", "temporary"},
     };
     (void)state;

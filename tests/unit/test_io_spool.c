@@ -344,9 +344,42 @@ static void only_our_temporaries_are_swept(void **state)
     assert_int_equal(spool_sweep(f->spool, ".flowspool.DIRdir"), -EISDIR);
     assert_false(has_name(&f->dir, ".flowspool.abcDE1"));
     assert_false(has_name(&f->dir, "sub/.flowspool.abcDE1"));
-    assert_true(spool_exists(f->spool, "a.yaml"));
-    assert_true(spool_exists(f->spool, ".flowspool.DIRdir"));
-    assert_false(spool_exists(f->spool, "b.yaml"));
+    assert_int_equal(spool_exists(f->spool, "a.yaml"), 1);
+    assert_int_equal(spool_exists(f->spool, ".flowspool.DIRdir"), 0);
+    assert_int_equal(spool_exists(f->spool, "b.yaml"), 0);
+}
+
+static void what_lies_in_another_spool_is_known(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const dirs[] = {".flowspool", "a", "a/.flowspool", "a/b", "c", "c/d"};
+    for (size_t i = 0; i < sizeof dirs / sizeof *dirs; i++)
+        put_dir(&f->dir, dirs[i]);
+    put_file(&f->dir, "c/.flowspool", ""); /* no state */
+    TEMPDIR_MUST(symlinkat("../a/.flowspool", f->dir.fd, "c/d/.flowspool") == 0);
+    assert_int_equal(spool_in_other(f->spool, "x.yaml"), 0); /* our own state */
+    assert_int_equal(spool_in_other(f->spool, "a/x.yaml"), 1);
+    assert_int_equal(spool_in_other(f->spool, "a/b/x.yaml"), 1);
+    assert_int_equal(spool_in_other(f->spool, "a/gone/x.yaml"), 1);
+    assert_int_equal(spool_in_other(f->spool, "c/d/x.yaml"), 0);
+    assert_int_equal(spool_in_other(f->spool, "gone/x.yaml"), 0);
+    char *long_path = calloc(1, 5000);
+    assert_non_null(long_path);
+    memset(long_path, 'x', 4990);
+    memcpy(long_path + 4990, "/y.yaml", 8);
+    assert_int_equal(spool_in_other(f->spool, long_path), -ENAMETOOLONG);
+    free(long_path);
+}
+
+static void only_some_errors_mean_that_nothing_is_there(void **state)
+{
+    (void)state;
+    static const int gone[] = {-ENOENT, -ENOTDIR, -ELOOP, -EINVAL, -ENAMETOOLONG};
+    static const int open_question[] = {0, -EIO, -EACCES, -EMFILE, -ENFILE, -ESTALE, -ENOMEM};
+    for (size_t i = 0; i < sizeof gone / sizeof *gone; i++)
+        assert_true(spool_is_gone(gone[i]));
+    for (size_t i = 0; i < sizeof open_question / sizeof *open_question; i++)
+        assert_false(spool_is_gone(open_question[i]));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -354,11 +387,18 @@ static void only_our_temporaries_are_swept(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(the_spool_must_be_a_directory),          TEST(links_and_odd_files_are_refused),
-        TEST(without_openat2_the_same_is_refused),    TEST(a_file_is_read_whole),
-        TEST(larger_than_allowed_is_refused_by_size), TEST(a_writer_shows_until_it_closes),
-        TEST(changing_while_it_is_read_is_noticed),   TEST(a_spool_that_moved_is_noticed),
-        TEST(a_relative_spool_survives_chdir),        TEST(only_our_temporaries_are_swept),
+        TEST(the_spool_must_be_a_directory),
+        TEST(links_and_odd_files_are_refused),
+        TEST(without_openat2_the_same_is_refused),
+        TEST(a_file_is_read_whole),
+        TEST(larger_than_allowed_is_refused_by_size),
+        TEST(a_writer_shows_until_it_closes),
+        TEST(changing_while_it_is_read_is_noticed),
+        TEST(a_spool_that_moved_is_noticed),
+        TEST(a_relative_spool_survives_chdir),
+        TEST(only_our_temporaries_are_swept),
+        TEST(what_lies_in_another_spool_is_known),
+        cmocka_unit_test(only_some_errors_mean_that_nothing_is_there),
     };
     return cmocka_run_group_tests_name("io_spool", tests, NULL, NULL);
 }

@@ -42,7 +42,7 @@ struct seen {
 
 static void collect(void *arg, enum scan_item item, const char *path, const char *note, int err)
 {
-    static const char *const names[] = {"file", "ignored", "enter", "done", "failed", "temp", "pause"};
+    static const char *const names[] = {"file", "ignored", "spool", "enter", "done", "failed", "temp"};
     struct seen *s = arg;
     TEMPDIR_MUST(s->count < MAX_SEEN);
     TEMPDIR_MUST(asprintf(&s->lines[s->count++], "%s %s%s%s%s%s", names[item], path, note ? ": " : "",
@@ -86,11 +86,25 @@ static void put_scan_tree(const struct tempdir *d)
 {
     static const char *const dirs[] = {"sub",     "sub/deep", "other",    "other/.flowspool",
                                        ".hidden", "_under",   "dir.yaml", ".flowspool"};
-    static const char *const files[] = {
-        "a.yaml",        "b.YML",           "c.yaml.hold",    "d.yaml.txt",          "a.result.json",
-        ".dot.yaml",     "_u.yaml",         "e.yaml~",        ".flowspool.aaaaaa",   "PAUSE",
-        "sub/PAUSE",     "sub/s.yaml",      "sub/deep/t.yml", "other/not-ours.yaml", ".hidden/h.yaml",
-        "_under/u.yaml", "dir.yaml/v.yaml", "readme.md"};
+    static const char *const files[] = {"a.yaml",
+                                        "b.YML",
+                                        "c.yaml.hold",
+                                        "d.yaml.txt",
+                                        "a.result.json",
+                                        ".dot.yaml",
+                                        "_u.yaml",
+                                        "e.yaml~",
+                                        ".flowspool.aaaaaa",
+                                        "PAUSE",
+                                        "sub/PAUSE",
+                                        "sub/s.yaml",
+                                        "sub/deep/t.yml",
+                                        "other/not-ours.yaml",
+                                        ".hidden/h.yaml",
+                                        "_under/u.yaml",
+                                        "dir.yaml/v.yaml",
+                                        "readme.md",
+                                        "story (conflict 2026-11-23).yaml"};
     for (size_t i = 0; i < sizeof dirs / sizeof *dirs; i++)
         put_dir(d, dirs[i]);
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
@@ -113,13 +127,15 @@ static void a_flat_scan_sees_jobs_and_names_what_it_ignores(void **state)
     struct seen s = {0};
     put_scan_tree(&f->dir);
     assert_int_equal(scan_all(f->spool, false, &s), 0);
-    EXPECT_SEEN(&s, "done ", "enter ", "file a.yaml", "file b.YML", "file c.yaml.hold",
-                "ignored d.yaml.txt: its name does not end in .yaml or .yml",
-                "ignored dir.yaml: subdirectory; set recursive: true to watch it",
-                "ignored f.yaml: not a regular file", "ignored l.yaml: symbolic link",
-                "ignored other: subdirectory; set recursive: true to watch it",
-                "ignored sub: subdirectory; set recursive: true to watch it", "pause PAUSE",
-                "temp .flowspool.aaaaaa");
+    EXPECT_SEEN(
+        &s, "done ", "enter ", "file a.yaml", "file b.YML", "file c.yaml.hold",
+        "ignored d.yaml.txt: its name does not end in .yaml or .yml",
+        "ignored dir.yaml: subdirectory; set recursive: true to watch it",
+        "ignored f.yaml: not a regular file", "ignored l.yaml: symbolic link",
+        "ignored other: subdirectory; set recursive: true to watch it",
+        "ignored story (conflict 2026-11-23).yaml: a copy that a synchroniser set aside; to run it, rename "
+        "it",
+        "ignored sub: subdirectory; set recursive: true to watch it", "temp .flowspool.aaaaaa");
 }
 
 static void a_recursive_scan_enters_what_is_ours(void **state)
@@ -128,13 +144,15 @@ static void a_recursive_scan_enters_what_is_ours(void **state)
     struct seen s = {0};
     put_scan_tree(&f->dir);
     assert_int_equal(scan_all(f->spool, true, &s), 0);
-    EXPECT_SEEN(&s, "done ", "done dir.yaml", "done sub", "done sub/deep", "enter ", "enter dir.yaml",
-                "enter sub", "enter sub/deep", "file a.yaml", "file b.YML", "file c.yaml.hold",
-                "file dir.yaml/v.yaml", "file sub/deep/t.yml", "file sub/s.yaml",
-                "ignored d.yaml.txt: its name does not end in .yaml or .yml",
-                "ignored f.yaml: not a regular file", "ignored l.yaml: symbolic link",
-                "ignored other: another spool: it has a .flowspool of its own", "pause PAUSE",
-                "temp .flowspool.aaaaaa");
+    EXPECT_SEEN(
+        &s, "done ", "done dir.yaml", "done sub", "done sub/deep", "enter ", "enter dir.yaml", "enter sub",
+        "enter sub/deep", "file a.yaml", "file b.YML", "file c.yaml.hold", "file dir.yaml/v.yaml",
+        "file sub/deep/t.yml", "file sub/s.yaml",
+        "ignored d.yaml.txt: its name does not end in .yaml or .yml", "ignored f.yaml: not a regular file",
+        "ignored l.yaml: symbolic link",
+        "ignored story (conflict 2026-11-23).yaml: a copy that a synchroniser set aside; to run it, rename "
+        "it",
+        "spool other: another spool: it has a .flowspool of its own", "temp .flowspool.aaaaaa");
 }
 
 static void remove_before_it_is_listed(enum scan_item item, const char *path, void *arg)

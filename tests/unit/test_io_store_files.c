@@ -93,6 +93,33 @@ static int blocked(struct fixture *f, int64_t id)
     return bits;
 }
 
+static void missing_files_are_paged_longest_first(void **state)
+{
+    struct fixture *f = *state;
+    struct file_row last = {0};
+    int64_t ids[7];
+    for (size_t i = 0; i < 7; i++) {
+        char name[2] = {(char)('a' + i), '\0'};
+        char path[8];
+        snprintf(path, sizeof path, "%s.yaml", name);
+        add_job(f, name);
+        ids[i] = file_of(f, path);
+        store_files_missing(f->s, &ids[i], 1, i < 2 ? 9000 : 8000, NULL, NULL); /* many at one moment */
+    }
+    wait_for_writes(f);
+    static const size_t order[] = {2, 3, 4, 5, 6, 0, 1};
+    size_t at = 0, count;
+    do {
+        struct file_row *rows = store_files_missing_since(f->s, 9001, &last, 2, &count);
+        for (size_t i = 0; i < count; i++)
+            assert_int_equal(rows[i].id, ids[order[at++]]);
+        if (count > 0)
+            last = (struct file_row){.id = rows[count - 1].id, .missing_ms = rows[count - 1].missing_ms};
+        file_rows_free(rows, count);
+    } while (count > 0);
+    assert_int_equal(at, 7);
+}
+
 static void missing_files_block_their_jobs_until_they_are_back(void **state)
 {
     struct fixture *f = *state;
@@ -103,9 +130,9 @@ static void missing_files_block_their_jobs_until_they_are_back(void **state)
     wait_for_writes(f);
     size_t count;
     assert_null(store_load_ready(f->s, 10, NULL, NULL, &count));
-    struct file_row *gone = store_files_missing_since(f->s, 7000, 10, &count);
+    struct file_row *gone = store_files_missing_since(f->s, 7000, NULL, 10, &count);
     assert_int_equal(count, 0);
-    gone = store_files_missing_since(f->s, 7001, 10, &count);
+    gone = store_files_missing_since(f->s, 7001, NULL, 10, &count);
     assert_int_equal(count, 2);
     assert_int_equal(gone[0].missing_ms, 7000);
     file_rows_free(gone, count);
@@ -120,7 +147,7 @@ static void missing_files_block_their_jobs_until_they_are_back(void **state)
     t.file.id = files[1];
     assert_int_equal(take(f, &t), STORE_OK); /* a look at it says that it is there */
     assert_int_equal(blocked(f, sent), 0);
-    assert_null(store_files_missing_since(f->s, INT64_MAX, 10, &count));
+    assert_null(store_files_missing_since(f->s, INT64_MAX, NULL, 10, &count));
 }
 
 static void a_held_file_holds_its_jobs(void **state)
@@ -234,6 +261,7 @@ int main(void)
         STORE_TEST(a_rename_moves_the_file_and_its_jobs),
         STORE_TEST(a_file_that_loses_its_path_is_missing_but_known),
         STORE_TEST(inodes_match_by_birth_time_where_it_is_known),
+        STORE_TEST(missing_files_are_paged_longest_first),
         STORE_TEST(missing_files_block_their_jobs_until_they_are_back),
         STORE_TEST(a_held_file_holds_its_jobs),
         STORE_TEST(forgetting_spares_what_is_on_its_way),

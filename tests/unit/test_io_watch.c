@@ -222,6 +222,35 @@ static void a_subdirectory_reports_under_its_path(void **state)
     assert_string_equal(events_so_far(f), "arrived sub/deep/a.yaml\n");
 }
 
+static void a_directory_that_becomes_a_spool_is_told_and_can_be_dropped(void **state)
+{
+    struct fixture *f = *state;
+    put_dir(&f->dir, "spool/sub");
+    put_dir(&f->dir, "spool/sub/deep");
+    put_dir(&f->dir, "spool/subway");
+    assert_int_equal(watch_add(f->watch, ""), 0);
+    assert_int_equal(watch_add(f->watch, "sub"), 0);
+    assert_int_equal(watch_add(f->watch, "sub/deep"), 0);
+    assert_int_equal(watch_add(f->watch, "subway"), 0);
+    put_dir(&f->dir, "spool/.flowspool"); /* our own */
+    assert_string_equal(events_so_far(f), "");
+    put_dir(&f->dir, "spool/sub/.flowspool");
+    assert_string_equal(events_so_far(f), "dir sub/.flowspool\n");
+    forget(f);
+    watch_drop(f->watch, "sub");
+    watch_drop(f->watch, "sub");
+    watch_drop(f->watch, "unknown");
+    put_file(&f->dir, "out.yaml", "x");
+    move(f, "out.yaml", "spool/sub/a.yaml");
+    move(f, "spool/sub/a.yaml", "spool/sub/deep/a.yaml");
+    move(f, "spool/sub/deep/a.yaml", "spool/subway/a.yaml");
+    assert_string_equal(events_so_far(f), "arrived subway/a.yaml\n");
+    forget(f);
+    assert_int_equal(watch_add(f->watch, "sub"), 0); /* ours again */
+    move(f, "spool/subway/a.yaml", "spool/sub/a.yaml");
+    assert_string_equal(events_so_far(f), "gone subway/a.yaml\narrived sub/a.yaml\n");
+}
+
 static void a_renamed_directory_takes_its_watches_off(void **state)
 {
     struct fixture *f = *state;
@@ -406,6 +435,7 @@ int main(void)
         TEST(nothing_is_watched_unasked),
         TEST(only_real_directories_below_can_be_added),
         TEST(a_subdirectory_reports_under_its_path),
+        TEST(a_directory_that_becomes_a_spool_is_told_and_can_be_dropped),
         TEST(a_renamed_directory_takes_its_watches_off),
         TEST(a_directory_added_under_its_new_name_reports_so),
         TEST(a_removed_directory_is_forgotten),

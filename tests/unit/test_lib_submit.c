@@ -171,7 +171,7 @@ static void a_workflow_s_name_does_not_hide_the_job(void **state)
     assert_memory_equal(path, "job-2", 5);
     flowspool_free(path);
     flowspool_job_free(job);
-    job = flowspool_job_new("x_conflict-2");
+    job = flowspool_job_new("x_conflict-20261124-120000");
     assert_int_equal(flowspool_submit(spool->path, job, NULL, &path, NULL), 0);
     assert_memory_equal(path, "job-2", 5);
     flowspool_free(path);
@@ -233,8 +233,8 @@ static void names_that_are_ignored_are_errors(void **state)
         "~d/a",
         "a/.b",
         ".yaml",
-        "x.sync-conflict-20261124-1.yaml",
-        "x (conflicted copy 1).yaml",
+        "x.sync-conflict-20261124-120000-ABCDEFG.yaml",
+        "x (conflicted copy 2026-11-24).yaml",
         "bad\xFF",
         "sub/_x",
     };

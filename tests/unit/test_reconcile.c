@@ -54,6 +54,21 @@ static const struct single singles[] = {
      RECONCILE_RERUN,
      LEFTOVER_SUPERSEDE},
     {"failed", {.state = JOB_FAILED}, RECONCILE_SETTLED, RECONCILE_RERUN, LEFTOVER_SUPERSEDE},
+    {"done, asked for",
+     {.state = JOB_DONE, .asked = true},
+     RECONCILE_RERUN,
+     RECONCILE_RERUN,
+     LEFTOVER_SUPERSEDE},
+    {"ambiguous, asked for",
+     {.state = JOB_FAILED, .charged_failure = true, .asked = true},
+     RECONCILE_RERUN,
+     RECONCILE_RERUN,
+     LEFTOVER_SUPERSEDE},
+    {"waiting, asked for",
+     {.state = JOB_WAITING, .asked = true},
+     RECONCILE_KEEP,
+     RECONCILE_KEEP,
+     LEFTOVER_DROP},
     {"ambiguous",
      {.state = JOB_FAILED, .charged_failure = true},
      RECONCILE_SETTLED,
@@ -200,6 +215,22 @@ static void test_which_row_wins(void **state)
     }
 }
 
+/* What the operator asked for is what runs, not an older result of the same request. */
+static void test_what_was_asked_for_goes_before_history(void **state)
+{
+    struct known_job known[] = {{.id = 3, .request_sha256 = "a", .state = JOB_DONE, .superseded = true},
+                                {.id = 2, .request_sha256 = "a", .state = JOB_DONE, .asked = true}};
+    struct job_spec spec = {.request_sha256 = "a"};
+    struct jobfile f = {.jobs = &spec, .count = 1};
+    struct reconcile_match match;
+    enum reconcile_leftover left[2];
+
+    (void)state;
+    assert_true(reconcile(&f, known, 2, false, &match, left));
+    assert_int_equal(match.job, 2);
+    assert_int_equal(match.action, RECONCILE_RERUN);
+}
+
 static void test_newest_row_wins_a_tie(void **state)
 {
     struct known_job known[] = {{.id = 3, .request_sha256 = "a", .state = JOB_FAILED},
@@ -306,6 +337,7 @@ int main(void)
         cmocka_unit_test(test_refused_file_leaves),
         cmocka_unit_test(test_nothing_known),
         cmocka_unit_test(test_which_row_wins),
+        cmocka_unit_test(test_what_was_asked_for_goes_before_history),
         cmocka_unit_test(test_newest_row_wins_a_tie),
         cmocka_unit_test(test_a_row_is_matched_once),
         cmocka_unit_test(test_documents_in_any_order),
