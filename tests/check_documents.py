@@ -392,7 +392,8 @@ def check_library(facts, documents):
 
 
 def check(facts, documents):
-    checks = (check_options, check_commands, check_completions, check_mentions, check_configuration, check_example, check_jobs, check_daemon, check_library)
+    checks = (check_options, check_commands, check_completions, check_mentions, check_configuration, check_example, check_jobs,
+              check_daemon, check_library)
     return facts.nothing_missing() + [fault for c in checks for fault in c(facts, documents)]
 
 
