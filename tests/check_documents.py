@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Checks that the manual pages and the example configuration say what the programs do, no less and no more.
+"""Checks that the manual pages, the shells' completions and the example configuration say what the programs do, no less
+and no more.
 
     check_documents.py [TREE]        prints what is missing, invented or different; status 1 if anything is
     check_documents.py --self-test   the checks can fail
@@ -24,7 +25,10 @@ JOB_PAGE = "man/flowspool-job.5"
 LIBRARY_PAGE = "man/libflowspool.3"
 HEADER = "include/flowspool/flowspool.h"
 EXAMPLE = "contrib/flowspool.yaml.example"
-DOCUMENTS = [*PAGES.values(), CONFIG_PAGE, JOB_PAGE, LIBRARY_PAGE, EXAMPLE]
+BASH, ZSH, FISH = (f"contrib/completions/{name}" for name in ("flowspool.bash", "_flowspool", "flowspool.fish"))
+DOCUMENTS = [*PAGES.values(), CONFIG_PAGE, JOB_PAGE, LIBRARY_PAGE, EXAMPLE, BASH, ZSH, FISH]
+# Explained once, in the page of flowspool, for every command.
+COMMON = {"--spool", "-c", "--config", "--help"}
 
 # What a key's kind in the table of keys is called in the manual.
 KINDS = {"TEXT": "Text", "DURATION": "Duration", "SIZE": "Size", "PERCENT": "Percentage", "BOOL": "Word",
@@ -80,7 +84,10 @@ class Facts:
         self.flowspoold = programs / "flowspoold"
         helps = {p: [output(programs / p, "--help")] for p in PAGES}
         self.commands = commands_in_help(helps["flowspool"][0])
-        helps["flowspool"] += [output(programs / "flowspool", c, "--help") for c in self.commands]
+        own = {c: output(programs / "flowspool", c, "--help") for c in self.commands}
+        helps["flowspool"] += own.values()
+        self.short = {c: dict(re.findall(r"(-\w), (--[\w-]+)", text)) for c, text in own.items()}
+        self.command_options = {c: options_in_help(text) - COMMON for c, text in own.items()}
         self.options = {p: set().union(*map(options_in_help, texts)) for p, texts in helps.items()}
         self.accepted = {p: accepted_options(tree / d) for p, d in SOURCES.items()}
 
@@ -98,6 +105,9 @@ class Facts:
         outcome = source("src/core/outcome.c")
         self.fields = set(re.findall(r'put_(?:key|string|number|bool|instant|member)\(w, "(\w+)"', outcome))
         self.fields |= set(re.findall(r'"\{\\"(\w+)\\":', outcome))
+
+        states = re.search(r"const names\[.*?\};", source("src/cli/jobwords.c"), re.S).group()
+        self.states = set(re.findall(r'"([a-z-]+)"', states))
 
         header = source(HEADER)
         self.functions = declared(header)
@@ -167,11 +177,101 @@ def check_options(facts, documents):
     return faults
 
 
+def synopsis_of(page):
+    """The options that the synopsis gives each command."""
+    shown = {}
+    for form in re.split(r"^\.Nm\n", section(page, "SYNOPSIS"), flags=re.M):
+        named = re.search(r"^\.Cm (.+)", form, re.M)
+        for command in re.findall(r"[a-z]+", named.group(1)) if named else []:
+            shown.setdefault(command, set()).update(flags(form[named.end():].splitlines()))
+    return shown
+
+
+def check_commands(facts, documents):
+    """Each command of flowspool has its section, in the order of the help, with its options."""
+    name = PAGES["flowspool"]
+    page = documents[name] or ""
+    parts = re.split(r"^\.Ss (.+)\n", section(page, "DESCRIPTION"), flags=re.M)
+    sections = dict(zip(parts[1::2], parts[2::2]))
+    faults = []
+    if parts[1::2] != facts.commands:
+        faults.append(f"{name}: the sections are {' '.join(parts[1::2])}, the help lists {' '.join(facts.commands)}")
+    synopsis = synopsis_of(page)
+    if list(synopsis) != facts.commands:
+        faults.append(f"{name}: SYNOPSIS: the commands are {' '.join(synopsis)}, the help lists {' '.join(facts.commands)}")
+    for command, real in facts.command_options.items():
+        listed = flags(re.findall(r"^\.It .*", sections.get(command, ""), re.M))
+        faults += compare(f"{name}: {command}", "option", listed - COMMON, real)
+        faults += compare(f"{name}: SYNOPSIS: {command}", "option",
+                          {facts.short[command].get(o, o) for o in synopsis.get(command, set())}, real - set(facts.short[command]))
+    return faults
+
+
+# --- Completions: the lists that the files are made of; what shells make of them is integration.completions ---
+
+
+def words(text):
+    return set(re.findall(r"(?<![\w-])--?[a-z0-9][\w-]*", text))
+
+
+def bash_offers(text):
+    cases = re.search(r"^_flowspool_options\(\) \{\n(.*?)^\}", text, re.M | re.S).group(1)
+    offers = {c: words(o) for c, o in re.findall(r"^    ([a-z]+)\)(.*?);;", cases, re.M | re.S)}
+    for program, function in (("flowspoold", "_flowspoold"), ("flowspool-sandbox", "_flowspool_sandbox")):
+        offers[program] = words(re.search(rf"^{function}\(\) \{{\n(.*?)^\}}", text, re.M | re.S).group(1))
+    values = {o: set(re.findall(r"[\w-]+", v)) for o, v in
+              re.findall(r"^    (--state|--code)\)\s*_flowspool_offer (.*?);;", text, re.M | re.S)}
+    commands = re.search(r"^    ''\)\s*_flowspool_offer ([a-z].*?);;", text, re.M | re.S).group(1)
+    return offers, values, set(re.findall(r"[a-z]+", commands))
+
+
+def zsh_offers(text):
+    def options(block):
+        return words(re.sub(r"\[(?:\\.|[^\]\\])*\]|'\([^)]*\)|:[^']*'", " ", block))
+
+    operator = re.search(r"^_flowspool_command\(\) \{\n(.*?)^\}", text, re.M | re.S).group(1)
+    offers = {c: options(o) for c, o in re.findall(r"^    \(([a-z]+)\)\n(.*?);;", operator, re.M | re.S)}
+    for program, function in (("flowspoold", "_flowspoold"), ("flowspool-sandbox", "_flowspool_sandbox")):
+        block = re.search(rf"^{function}\(\) \{{\n(.*?)^\}}", text, re.M | re.S).group(1)
+        offers[program] = options(block.split("_arguments -S :")[1])
+    values = {o: set(v.split()) for o, v in re.findall(r"'(--state|--code)=\[[^]]*\]:[a-z]+:\(([^)]*)\)'", text)}
+    return offers, values, set(re.findall(r"^        '([a-z]+):", text, re.M))
+
+
+def fish_offers(text):
+    offers, values = {}, {}
+    for line in re.findall(r"^complete .*", text.replace("\\\n", " "), re.M):
+        program = re.search(r"-c (\S+)", line).group(1)
+        command = re.search(r"__flowspool_using ([a-z]+)'", line)
+        names = {"--" + n for n in re.findall(r" -l (\S+)", line)} | {"-" + n for n in re.findall(r" -s (\S)", line)}
+        if command or program != "flowspool":
+            offers.setdefault(command.group(1) if command else program, set()).update(names)
+        enumerated = re.search(r" -l (state|code) .*-a '([^']*)'", line)
+        if enumerated:
+            values["--" + enumerated.group(1)] = set(enumerated.group(2).split())
+    return offers, values, set(re.findall(r"-n __flowspool_using -a ([a-z]+)", text))
+
+
+def check_completions(facts, documents):
+    faults = []
+    real = {**{c: o for c, o in facts.command_options.items() if o},
+            **{p: facts.options[p] | facts.accepted[p] for p in ("flowspoold", "flowspool-sandbox")}}
+    for name, offers_of in ((BASH, bash_offers), (ZSH, zsh_offers), (FISH, fish_offers)):
+        offers, values, commands = offers_of(documents[name])
+        faults += compare(name, "command", commands, set(facts.commands))
+        for where, options in real.items():
+            faults += compare(f"{name}: {where}", "option", offers.get(where, set()), options)
+        faults += [f"{name}: {where} has no options" for where, options in offers.items() if options and where not in real]
+        faults += compare(name, "state", values.get("--state", set()), facts.states)
+        faults += compare(name, "error code", values.get("--code", set()), set(facts.codes.values()))
+    return faults
+
+
 def check_mentions(facts, documents):
     """Options that a page mentions in passing, its own program's or another's."""
     faults = []
     for name, page in documents.items():
-        if page is None or name == EXAMPLE:
+        if page is None or not name.startswith("man/"):
             continue
         lines = [line for line in page.splitlines() if "curl" not in line and "pkg-config" not in line]
         mentioned = flags(lines) | {m for line in lines for m in re.findall(r"(?<![\w-])--[a-z][a-z-]+", line)}
@@ -292,7 +392,8 @@ def check_library(facts, documents):
 
 
 def check(facts, documents):
-    checks = (check_options, check_mentions, check_configuration, check_example, check_jobs, check_daemon, check_library)
+    checks = (check_options, check_commands, check_completions, check_mentions, check_configuration, check_example, check_jobs,
+              check_daemon, check_library)
     return facts.nothing_missing() + [fault for c in checks for fault in c(facts, documents)]
 
 
@@ -308,6 +409,33 @@ CHANGES = [
     (PAGES["flowspoold"], ".It Li vanished\n", "", "hold vanished is missing"),
     (PAGES["flowspoold"], ".It SIGUSR1\n", ".It SIGUSR2\n", "signal SIGUSR2 does not exist"),
     (PAGES["flowspoold"], ".It Ev FLOWSPOOL_ENDPOINT\n", "", "variable FLOWSPOOL_ENDPOINT is missing"),
+    (PAGES["flowspool"], ".Ss prune\n", ".Ss prunes\n", "the sections are"),
+    (PAGES["flowspool"], ".Ss hold\n", ".Ss release\n", "the sections are"),
+    (PAGES["flowspool"], ".It Fl -dry-run\n", "", "prune: option --dry-run is missing"),
+    (PAGES["flowspool"], ".It Fl -dry-run\n", ".It Fl -force\n", "prune: option --force does not exist"),
+    (PAGES["flowspool"], ".Op Fl -dry-run\n", "", "SYNOPSIS: prune: option --dry-run is missing"),
+    (PAGES["flowspool"], ".Cm pause | resume\n", ".Cm resume | pause\n", "SYNOPSIS: the commands are"),
+    (BASH, "drain prune\n", "drain\n", "flowspool.bash: command prune is missing"),
+    (BASH, "--older-than --dry-run", "--older-than", "prune: option --dry-run is missing"),
+    (BASH, "show) _flowspool_offer --json", "show) _flowspool_offer --json --all", "show: option --all does not exist"),
+    (BASH, "--once ", "", "flowspoold: option --once is missing"),
+    (BASH, " --seed ", " --sod ", "flowspool-sandbox: option --sod does not exist"),
+    (BASH, " refused ;;", " ;;", "flowspool.bash: state refused is missing"),
+    (BASH, " expired ", " expires ", "flowspool.bash: error code expires does not exist"),
+    (ZSH, "'prune:removes", "'prunes:removes", "_flowspool: command prune is missing"),
+    (ZSH, "'--dry-run[", "'--dry[", "prune: option --dry-run is missing"),
+    (ZSH, "'--failed[", "'--failing[", "retry: option --failing does not exist"),
+    (ZSH, "'--once[", "'--twice[", "flowspoold: option --once is missing"),
+    (ZSH, "'--seed=[", "'--sod=[", "flowspool-sandbox: option --sod does not exist"),
+    (ZSH, " refused)", ")", "_flowspool: state refused is missing"),
+    (ZSH, " expired ", " expires ", "_flowspool: error code expires does not exist"),
+    (FISH, "-a prune ", "-a prunes ", "flowspool.fish: command prune is missing"),
+    (FISH, "-l dry-run ", "-l dry ", "prune: option --dry-run is missing"),
+    (FISH, "-s 0 -l null ", "-l null ", "list: option -0 is missing"),
+    (FISH, "-l once ", "-l twice ", "flowspoold: option --twice does not exist"),
+    (FISH, "-l seed ", "-l sod ", "flowspool-sandbox: option --seed is missing"),
+    (FISH, " failed refused'", " failed'", "flowspool.fish: state refused is missing"),
+    (FISH, " expired ", " expires ", "flowspool.fish: error code expires does not exist"),
     (CONFIG_PAGE, ".It Ic rescan\n", ".It Ic rescue\n", "key rescan is missing"),
     (CONFIG_PAGE, ".It Ic rescan\n", ".It Ic rescue\n", "key rescue does not exist"),
     (CONFIG_PAGE, "0 to 1h; default: 1s", "0 to 1h; default: 2s", "settle is 2s by default"),

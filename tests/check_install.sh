@@ -31,6 +31,12 @@ done
 for page in flowspool.1 flowspool-sandbox.1 libflowspool.3 flowspool.yaml.5 flowspool-job.5 flowspoold.8; do
     [ -e "$prefix/share/man/man${page##*.}/$page" ] || fail "not installed: the manual page $page"
 done
+for program in flowspool flowspoold flowspool-sandbox; do
+    for file in "bash-completion/completions/$program" "fish/vendor_completions.d/$program.fish"; do
+        [ -e "$prefix/share/$file" ] || fail "not installed: the completion $file"
+    done
+done
+[ -e "$prefix/share/zsh/site-functions/_flowspool" ] || fail "not installed: the completion for zsh"
 
 # Only public names, in both forms: a program that links the archive may have its own job_event().
 for library in "-D $prefix/$libdir/libflowspool.so" "$prefix/$libdir/libflowspool.a"; do

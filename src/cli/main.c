@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "core/similar.h"
 #include "flowspool_version.h"
 
 /* In the order in which the help lists them. */
@@ -56,6 +57,17 @@ static void print_help(FILE *out)
           out);
 }
 
+static int no_command(const char *name)
+{
+    const char *names[sizeof commands / sizeof commands[0]];
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        names[i] = commands[i].name;
+    const char *similar = similar_name(name, names, sizeof names / sizeof names[0]);
+    if (similar != NULL)
+        return cli_misused("", "there is no command \"%s\", perhaps \"%s\"", name, similar);
+    return cli_misused("", "there is no command \"%s\"", name);
+}
+
 static int run_command(struct cli *c, int argc, char **argv)
 {
     char called[64]; /* as getopt's complaints begin */
@@ -67,7 +79,7 @@ static int run_command(struct cli *c, int argc, char **argv)
         argv[0] = called;
         return commands[i].run(c, argc, argv);
     }
-    return cli_misused("", "there is no command \"%s\"", argv[0]);
+    return no_command(argv[0]);
 }
 
 /* A full disk or a closed pipe shows only when the last bytes go out. */

@@ -200,3 +200,10 @@ def test_many_jobs(spool, sandbox, daemon):
     text = flowspool(spool, "list")
     assert len(text.splitlines()) == 1201 and narrow(text)
     assert listed(spool) == [f"job-{i:04}.yaml" for i in range(1200)]
+
+
+def test_a_misspelt_command_is_told_which_is_meant():
+    done = command("lsit")
+    assert done.returncode == 2 and 'no command "lsit", perhaps "list"' in done.stderr
+    done = command("frobnicate")
+    assert done.returncode == 2 and "perhaps" not in done.stderr
