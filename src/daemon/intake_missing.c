@@ -192,6 +192,12 @@ int64_t intake_find_gone(struct intake *in, const char *job_path)
     return id;
 }
 
+/* A file that lost its path may be one that has to be looked at again. */
+static bool may_turn_up(const struct intake *in, const struct file_row *row)
+{
+    return row->path[0] == '\0' && in->waiting.count + in->writing.count > 0;
+}
+
 static void forget_old(struct intake *in)
 {
     if (in->vanish_gate)
@@ -200,7 +206,7 @@ static void forget_old(struct intake *in)
     int64_t before = clock_unix_ms() - in->o.config->forget_after_ms;
     struct file_row *rows = store_files_missing_since(in->o.store, before, PAGE, &count);
     for (size_t i = 0; i < count; i++)
-        if (really_absent(in, rows[i].path) && !on_its_way(in, rows[i].id))
+        if (really_absent(in, rows[i].path) && !on_its_way(in, rows[i].id) && !may_turn_up(in, &rows[i]))
             store_files_forget(in->o.store, &rows[i].id, 1, NULL, NULL);
     file_rows_free(rows, count);
 }

@@ -43,13 +43,15 @@ bool take_find_rename(struct intake *in, const struct look *k, struct take_plan 
     if (k->row->id != 0 && k->row->sig.ino == k->st.ino)
         return true;
     size_t n = store_files_by_inode(in->o.store, &sig, rows, INODE_MATCHES);
+    bool settled = true;
     for (size_t i = 0; i < n; i++) {
+        settled = settled && !intake_changes(in, rows[i].id);
         if (p->renamed_from.id == 0 && is_renamed(in, k, &rows[i]))
             p->renamed_from = rows[i];
         else
             file_row_free(&rows[i]);
     }
-    return p->renamed_from.id == 0 || !intake_changes(in, p->renamed_from.id);
+    return settled;
 }
 
 bool take_find_strays(struct intake *in, const struct look *k, struct take_plan *p)
