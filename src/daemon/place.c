@@ -81,6 +81,14 @@ static struct placing *begin(struct engine *e, const struct job_row *row, int64_
     return m;
 }
 
+static void free_placing(struct placing *m)
+{
+    free(m->path);
+    free(m->stem);
+    free(m->text);
+    free(m);
+}
+
 static void end(struct placing *m)
 {
     struct places *p = &m->engine->places;
@@ -91,10 +99,7 @@ static void end(struct placing *m)
     if (m->next != NULL)
         m->next->prev = m->prev;
     p->count--;
-    free(m->path);
-    free(m->stem);
-    free(m->text);
-    free(m);
+    free_placing(m);
 }
 
 static void unstick(struct places *p, int64_t job)
@@ -405,6 +410,9 @@ enum place_room place_make_room(struct engine *e, const char *stem, int64_t job,
 
 void place_free(struct engine *e)
 {
-    while (e->places.under_way != NULL)
-        end(e->places.under_way);
+    for (struct placing *m = e->places.under_way, *next; m != NULL; m = next) {
+        next = m->next;
+        free_placing(m);
+    }
+    e->places.under_way = NULL;
 }
