@@ -251,8 +251,8 @@ static int finished_status(const struct engine *e)
 static int drained_status(const struct engine *e)
 {
     struct store_counts c = {0};
-    bool left = !intake_idle(e->intake) || !store_counts(e->store, &c) ||
-                c.waiting + c.deferred + c.replied + c.in_flight > 0;
+    bool left = !intake_idle(e->intake) || intake_is_stuck(e->intake) || e->places.nstuck > 0 ||
+                !store_counts(e->store, &c) || c.waiting + c.deferred + c.replied + c.in_flight > 0;
     return left ? EXIT_GIVEN_UP : finished_status(e);
 }
 

@@ -116,7 +116,7 @@ struct take_plan {
     bool again;                   /* what it would change is just changing: look again in a moment */
     char message[640];            /* why the file was refused */
 };
-/* Finds p->renamed_from. False: that row is just changing; look again in a moment. */
+/* Finds p->renamed_from. False: a row of this inode is just changing; look again in a moment. */
 bool take_find_rename(struct intake *in, const struct look *k, struct take_plan *p);
 /* Adds jobs to those known: superseded ones that this file brings along under a new name, because another
  * file took its old name before it was found. False: no memory. */

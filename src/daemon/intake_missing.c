@@ -248,6 +248,12 @@ int64_t intake_find_gone(struct intake *in, const char *job_path)
     return id;
 }
 
+/* A file that lost its path may be one that has to be looked at again. */
+static bool may_turn_up(const struct intake *in, const struct file_row *row)
+{
+    return row->path[0] == '\0' && in->waiting.count + in->writing.count > 0;
+}
+
 /* ---- the sweep ---- */
 
 void intake_sweep_begin(struct intake *in)
@@ -298,7 +304,7 @@ static bool forget_old(struct intake *in)
     struct file_row *rows =
         in->vanish_gate ? NULL : store_files_missing_since(in->o.store, before, &in->sweep_row, PAGE, &count);
     for (size_t i = 0; i < count; i++)
-        if (really_absent(in, rows[i].path) && !on_its_way(in, rows[i].id))
+        if (really_absent(in, rows[i].path) && !on_its_way(in, rows[i].id) && !may_turn_up(in, &rows[i]))
             ids[nids++] = rows[i].id;
     if (count > 0) {
         in->sweep_row.missing_ms = rows[count - 1].missing_ms;

@@ -47,16 +47,16 @@ bool take_find_rename(struct intake *in, const struct look *k, struct take_plan 
     if (k->row->id != 0 && k->row->sig.ino == k->st.ino)
         return true;
     size_t n = store_files_by_inode(in->o.store, &sig, rows, INODE_MATCHES);
-    bool known = true;
+    bool settled = true;
     for (size_t i = 0; i < n; i++) {
         int is = p->renamed_from.id == 0 ? is_renamed(in, k, &rows[i]) : 0;
-        known = known && is >= 0;
+        settled = settled && is >= 0 && !intake_changes(in, rows[i].id);
         if (is > 0)
             p->renamed_from = rows[i];
         else
             file_row_free(&rows[i]);
     }
-    return known && (p->renamed_from.id == 0 || !intake_changes(in, p->renamed_from.id));
+    return settled;
 }
 
 bool take_find_strays(struct intake *in, const struct look *k, struct take_plan *p)

@@ -81,6 +81,14 @@ static struct placing *begin(struct engine *e, const struct job_row *row, int64_
     return m;
 }
 
+static void free_placing(struct placing *m)
+{
+    free(m->path);
+    free(m->stem);
+    free(m->text);
+    free(m);
+}
+
 static void end(struct placing *m)
 {
     struct places *p = &m->engine->places;
@@ -91,10 +99,7 @@ static void end(struct placing *m)
     if (m->next != NULL)
         m->next->prev = m->prev;
     p->count--;
-    free(m->path);
-    free(m->stem);
-    free(m->text);
-    free(m);
+    free_placing(m);
 }
 
 static void unstick(struct places *p, int64_t job)
@@ -159,12 +164,12 @@ static void on_published(void *arg, const struct publish_result *r)
         cannot(m, r);
         return;
     }
-    if (!m->keep) {
-        store_placed(e->store, m->job, m->stem, r->moved[0] != '\0' ? r->moved : NULL, on_recorded, m);
+    if (strcmp(r->detail, "absent") == 0) { /* somebody collected it, or it is there since before a crash */
+        store_collected(e->store, m->job, on_recorded, m);
         return;
     }
-    if (r->moved[0] == '\0') { /* somebody collected it */
-        store_collected(e->store, m->job, on_recorded, m);
+    if (!m->keep) {
+        store_placed(e->store, m->job, m->stem, r->moved[0] != '\0' ? r->moved : NULL, on_recorded, m);
         return;
     }
     log_line(LOG_DEBUG, m->path, "its outcome makes room, kept as superseded/%s", r->moved);
@@ -221,7 +226,7 @@ static char *error_text(const struct job_row *row, size_t *len)
         .finished_ms = row->finished_ms,
         .duration_ms = row->duration_ms,
         .request_id = row->request_id,
-        .code = row->code != NULL ? row->code : CODE_AMBIGUOUS,
+        .code = row->code != NULL ? row->code : "",
         .message = row->message != NULL ? row->message : "",
         .retryable = row->code != NULL && code_is_retryable(row->code),
     };
@@ -294,7 +299,7 @@ static void take_step(struct engine *e, const struct job_row *row)
         stick(e, row->id, row->path, "out of memory");
     }
     if (m != NULL && step == PLACEMENT_RECORD)
-        store_placed(e->store, m->job, row->stem, NULL, on_recorded, m);
+        store_collected(e->store, m->job, on_recorded, m);
     else if (m != NULL && step == PLACEMENT_WRITE)
         write_error(m, row);
     else if (m != NULL)
@@ -405,6 +410,9 @@ enum place_room place_make_room(struct engine *e, const char *stem, int64_t job,
 
 void place_free(struct engine *e)
 {
-    while (e->places.under_way != NULL)
-        end(e->places.under_way);
+    for (struct placing *m = e->places.under_way, *next; m != NULL; m = next) {
+        next = m->next;
+        free_placing(m);
+    }
+    e->places.under_way = NULL;
 }

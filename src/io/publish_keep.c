@@ -168,13 +168,16 @@ static bool make_way(struct batch *b, struct op *op, const char *name, bool paid
 static int keep_body(struct batch *b, struct op *op)
 {
     struct stat st;
-    int err = -ENOMEM;
+    int err;
     struct publish_dir *to = batch_superseded_dir(b, true, &err);
+    if (!to)
+        return err;
+    if (fstatat(op->dir->fd, op->source_body, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return -errno;
     char *kept = op_name(op, op->result.moved, BODY_SUFFIX);
-    if (to && kept)
-        err = fstatat(op->dir->fd, op->source_body, &st, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : -errno;
-    if (!err)
-        err = keep_as(op->dir->fd, op->source_body, &st, to, kept);
+    if (!kept)
+        return -ENOMEM;
+    err = keep_as(op->dir->fd, op->source_body, &st, to, kept);
     free(kept);
     return err;
 }

@@ -184,7 +184,8 @@ static int settle_job(struct writer *w, const struct store_settle *e)
         "UPDATE jobs SET state = ?1, due_ms = ?2, attempts = ?3, rate_limited = ?4, ambiguous = ?5,"
         " started_ms = iif(?6 <> 0, ?6, started_ms), finished_ms = ?7, duration_ms = ?8, http_status = ?9,"
         " code = ?10, message = ?11, request_id = ?12, endpoint = ?13, sandbox = ?14,"
-        " outcome = coalesce(?15, outcome), blocked = iif(?1 > 2, blocked & ~20, blocked) WHERE id = ?16");
+        " outcome = iif(?17 IS NULL, coalesce(?15, outcome), NULL), placed = coalesce(?17, placed),"
+        " blocked = iif(?1 > 2, blocked & ~20, blocked) WHERE id = ?16");
     query_int(&q, e->state);
     query_int(&q, e->state == JOB_WAITING ? e->due_ms : 0);
     query_int(&q, e->attempts);
@@ -201,6 +202,10 @@ static int settle_job(struct writer *w, const struct store_settle *e)
     query_int(&q, e->sandbox);
     query_text(&q, e->superseded_name);
     query_int(&q, e->job);
+    if (e->placed != NULL)
+        query_name(&q, e->placed);
+    else
+        query_text(&q, NULL);
     return writer_change_job(w, &q, e->job, "known");
 }
 
@@ -256,7 +261,7 @@ static int settle_exec(struct writer *w, struct op *base)
     if (rc == SQLITE_OK)
         rc = settle_job(w, e);
     if (rc == SQLITE_OK && e->placed != NULL)
-        rc = writer_place_job(w, e->job, e->placed, e->moved);
+        rc = writer_vacate(w, e->job, e->placed, e->moved);
     if (rc == SQLITE_OK && e->attempt != 0)
         rc = end_attempt(w, e);
     if (rc == SQLITE_OK && now.state == JOB_REPLIED)

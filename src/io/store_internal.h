@@ -165,9 +165,8 @@ int writer_bug(struct writer *w, const char *format, ...) __attribute__((format(
  */
 int writer_change_job(struct writer *w, struct query *q, int64_t job, const char *expected);
 int writer_delete_job(struct writer *w, int64_t job);
-/* The job's outcome lies at stem now, and nobody else's: see store_placed(). No error if the job is not
- * known. */
-int writer_place_job(struct writer *w, int64_t job, const char *stem, const char *moved);
+/* The job's outcome took this name: whoever's lay there is gone from there (store_placed()). */
+int writer_vacate(struct writer *w, int64_t job, const char *stem, const char *moved);
 void op_list_init(struct op_list *l);
 void op_list_free(struct op_list *l);
 

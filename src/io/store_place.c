@@ -1,8 +1,7 @@
 /* Where outcomes lie. */
 #include "io/store_internal.h"
 
-/* Whoever lay at the name is gone from there. What was paid for among it was kept by the publisher. */
-static int vacate(struct writer *w, int64_t job, const char *stem, const char *moved)
+int writer_vacate(struct writer *w, int64_t job, const char *stem, const char *moved)
 {
     struct query q = query_on(&w->c, "UPDATE jobs SET placed = NULL,"
                                      " outcome = iif(state = 3, coalesce(outcome, ?3), outcome)"
@@ -11,17 +10,6 @@ static int vacate(struct writer *w, int64_t job, const char *stem, const char *m
     query_name(&q, stem);
     query_int(&q, job);
     query_text(&q, moved);
-    return query_run(&q);
-}
-
-int writer_place_job(struct writer *w, int64_t job, const char *stem, const char *moved)
-{
-    int rc = vacate(w, job, stem, moved);
-    if (rc != SQLITE_OK)
-        return rc;
-    struct query q = query_on(&w->c, "UPDATE jobs SET placed = ?, outcome = NULL WHERE id = ?");
-    query_name(&q, stem);
-    query_int(&q, job);
     return query_run(&q);
 }
 
@@ -34,7 +22,13 @@ struct place_op {
 static int placed_exec(struct writer *w, struct op *base)
 {
     const struct place_op *op = (const struct place_op *)base;
-    return writer_place_job(w, op->job, op->name, op->moved);
+    int rc = writer_vacate(w, op->job, op->name, op->moved);
+    if (rc != SQLITE_OK)
+        return rc;
+    struct query q = query_on(&w->c, "UPDATE jobs SET placed = ?, outcome = NULL WHERE id = ?");
+    query_name(&q, op->name);
+    query_int(&q, op->job);
+    return query_run(&q);
 }
 
 static int kept_exec(struct writer *w, struct op *base)

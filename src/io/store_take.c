@@ -354,11 +354,10 @@ static int move_in(struct writer *w, const struct file_row *f, int64_t job)
 static int take_one_job(struct writer *w, const struct file_row *f, const struct take_job *j,
                         const struct carried *c)
 {
-    int rc = j->moved_in ? move_in(w, f, j->id) : SQLITE_OK;
+    int rc = WRITE_BUG;
     int64_t id = j->id;
-    if (rc != SQLITE_OK)
+    if (j->moved_in && (rc = move_in(w, f, id)) != SQLITE_OK)
         return rc;
-    rc = WRITE_BUG;
     switch (j->what) {
     case TAKE_INSERT:
         rc = insert_job(w, f, j, c);

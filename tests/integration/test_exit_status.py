@@ -291,6 +291,17 @@ def test_6_by_a_signal_goes_before_1(spool, hostile, daemon, sig):
     assert len(spool.outcomes()) == 3 and spool.error("bad")
 
 
+def test_6_an_outcome_that_cannot_be_written_is_not_waited_for_for_ever(spool, hostile, once):
+    """It is tried again every 5 s, which is no progress."""
+    server = hostile()
+    (spool.path / "a.result.json").mkdir()
+    spool.drop("a.yaml")
+    assert once(server.url, config="once_patience: 6s\n")[0] == 6
+    (spool.path / "a.result.json").rmdir()
+    assert once(server.url)[0] == 0
+    assert spool.result("a")["success"] and posts(server) == 1
+
+
 @pytest.mark.parametrize("step", ["status:503", {"do": "status", "status": 404, "body": "no"}], ids=["503", "404"])
 def test_6_by_patience_fails_nobody(spool, hostile, once, step):
     server = hostile()

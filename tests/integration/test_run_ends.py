@@ -126,6 +126,20 @@ def test_once_ends_where_an_outcome_cannot_be_written(spool, hostile, once, agai
     assert spool.result("a")["success"] is True and posts(server) == 1
 
 
+def test_once_does_not_wait_for_ever_for_a_file_that_stays_open(spool, hostile, once):
+    """Nobody can tell whether it is complete; the others have run."""
+    server = hostile()
+    spool.drop("a.yaml")
+    with open(spool.path / "open.yaml", "w") as writer:
+        writer.write("workflow: wf_echo\ninputs: {}\n")
+        writer.flush()
+        code, d = once(server.url, config="once_patience: 1s\n")
+        assert code == 6, d.log
+    assert spool.outcomes() == ["a.result.json"] and posts(server) == 1
+    code, d = once(server.url)
+    assert code == 0 and spool.result("open")["success"] is True, d.log
+
+
 # --- max_jobs counts what this start bought ---
 
 

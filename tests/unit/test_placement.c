@@ -98,6 +98,7 @@ enum { NO_FILE = -1 };
 struct model {
     struct placement jobs[JOBS];  /* what is recorded */
     int spool[NAMES], kept[JOBS]; /* what lies there: whose outcome it is */
+    bool collected[JOBS];         /* somebody took it, or a copy of it, from the spool */
     bool alike;                   /* all have the same request: a file does not tell them apart */
     uint64_t random;
 };
@@ -133,7 +134,8 @@ static void trade_names(struct model *m, bool all_current)
 enum crash { NO_CRASH, BEFORE_REMOVAL, BEFORE_RECORD };
 
 /* As the publisher does it: kept first, then taken over, then removed. */
-static void move_file(struct model *m, size_t job, enum crash crash)
+/* False: it was not there. */
+static bool move_file(struct model *m, size_t job, enum crash crash)
 {
     struct placement *p = &m->jobs[job];
     int *from = p->kept != NULL ? &m->kept[index_of(p->kept)] : &m->spool[index_of(p->placed)];
@@ -141,17 +143,24 @@ static void move_file(struct model *m, size_t job, enum crash crash)
     int file = *from;
     bool own = file != NO_FILE && (m->alike || file == (int)job);
     if (!own)
-        return; /* collected, or done before a crash */
+        return false; /* collected, or done before a crash */
     if (*to != NO_FILE && *to != file)
         assert_int_equal(m->kept[*to], *to); /* else it would be lost */
     *to = file;
     if (crash == BEFORE_REMOVAL)
-        return;
+        return true;
     if (p->kept != NULL && p->placed != NULL && &m->spool[index_of(p->placed)] != to &&
         m->spool[index_of(p->placed)] == file)
         m->spool[index_of(p->placed)] = NO_FILE;
     if (from != to)
         *from = NO_FILE;
+    return true;
+}
+
+static void record_absence(struct placement *p)
+{
+    p->placed = p->current ? p->stem : NULL;
+    p->kept = NULL;
 }
 
 static void record_move(struct model *m, size_t job)
@@ -170,7 +179,7 @@ static void keep_file(struct model *m, size_t job, enum crash crash)
     int file = m->spool[index_of(p->placed)];
     if (m->alike ? file == NO_FILE
                  : file != (int)job) { /* its move was cut by a crash: it is there already */
-        p->placed = p->current ? p->stem : NULL;
+        record_absence(p);
         return;
     }
     assert_int_equal(file, job);
@@ -197,9 +206,14 @@ static bool step(struct model *m, size_t job, enum crash crash)
         keep_file(m, who[in_way], crash);
         return true;
     case PLACEMENT_MOVE:
-        move_file(m, job, crash);
-        if (crash == NO_CRASH)
+        if (!move_file(m, job, crash))
+            record_absence(p);
+        else if (crash == NO_CRASH)
             record_move(m, job);
+        return true;
+    case PLACEMENT_RECORD:
+        assert_true(m->collected[job]);
+        record_absence(p);
         return true;
     default:
         fail_msg("an outcome got lost");
@@ -223,6 +237,14 @@ static void start_again(struct model *m)
         step(m, (first + i) % JOBS, NO_CRASH);
 }
 
+static void collect(struct model *m, size_t name)
+{
+    if (m->spool[name] == NO_FILE)
+        return;
+    m->collected[m->spool[name]] = true;
+    m->spool[name] = NO_FILE;
+}
+
 static void play(uint64_t seed, bool alike)
 {
     struct model m = {.alike = alike, .random = seed};
@@ -239,12 +261,15 @@ static void play(uint64_t seed, bool alike)
             start_again(&m);
         if (draw(&m, 6) == 0)
             trade_names(&m, false);
+        if (!alike && draw(&m, 20) == 0)
+            collect(&m, draw(&m, NAMES));
     }
     trade_names(&m, true);
     for (int i = 0; some_step_is_left(&m); i++)
         assert_true(i < 10 * JOBS);
     for (size_t i = 0; i < JOBS; i++) {
-        if (m.spool[index_of(m.jobs[i].stem)] != (int)i)
+        int there = m.spool[index_of(m.jobs[i].stem)];
+        if (there != (int)i && !(m.collected[i] && there == NO_FILE))
             fail_msg("seed %llu: outcome %zu is not at %s", (unsigned long long)seed, i, m.jobs[i].stem);
         assert_string_equal(m.jobs[i].placed, m.jobs[i].stem);
         assert_null(m.jobs[i].kept);
