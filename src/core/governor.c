@@ -175,7 +175,7 @@ int governor_model(const struct governor *g)
     double sustained;
     int best = g->bank.best;
 
-    if (g->mode != GOVERNOR_PACING || g->pacer.rate <= 0)
+    if (g->mode != GOVERNOR_PACING || g->pacer.rate <= 0 || g->pacer.climbing)
         return best;
     sustained = governor_usable(g, (double)g->limit_in_force) / g->pacer.rate;
     for (int i = 0; i < BANK_MODELS && bank_window_ms(i) <= GOVERNOR_SHORT_MS; i++) {

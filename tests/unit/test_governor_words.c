@@ -143,6 +143,8 @@ static void test_memory(void **state)
     assert_int_equal(h.limit_in_force, 0);
     now = learn(&g, 0, 60);
     governor_next(&g, now);
+    g.pacer.climbing = false;
+    g.pacer.rate = 0.0097;
     governor_memorize(&g, now, &m);
     assert_int_equal(m.limit, 10);
     assert_int_equal(m.window_ms, 1000);
