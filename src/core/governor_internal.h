@@ -23,6 +23,7 @@ void governor_choose_mode(struct governor *g, int64_t now);
 void governor_admitted(struct governor *g, uint64_t seq);
 /* Paces at what was admitted lately, of requests sent up to `sent_ms`. */
 void governor_learn_rate(struct governor *g, int64_t sent_ms, int64_t now);
+bool governor_ramp_is_full(const struct governor *g);
 void governor_ramp_up(struct governor *g);
 void governor_end_slot(struct governor *g);
 

@@ -6,7 +6,10 @@
 #define FIRST_CUT     0.02
 #define CUT           0.003
 #define REFUSED_SHARE 0.0145 /* aimed at */
-#define SLOWEST       1e-6   /* sends per ms */
+#define COARSE_SHARE  0.003  /* the same, where a refusal costs a pause */
+#define CALM          100    /* sends without a refusal that double the square root of the step */
+#define CALM_MOST     1000
+#define SLOWEST       1e-6 /* sends per ms */
 #define FASTEST       1e3
 
 static double bounded(const struct pacer *p, double rate)
@@ -21,7 +24,7 @@ void pacer_set(struct pacer *p, double rate, int64_t now_ms)
     p->rate = bounded(p, rate);
     p->climbed_ms = now_ms;
     p->cut_ms = now_ms;
-    p->cuts = 0;
+    p->cuts = p->quiet = 0;
 }
 
 void pacer_climb(struct pacer *p, int64_t now_ms)
@@ -46,8 +49,14 @@ bool pacer_step(struct pacer *p, double interval_ms, int64_t now_ms)
 
 void pacer_grow(struct pacer *p)
 {
-    p->rate =
-        bounded(p, p->rate * (1 + REFUSED_SHARE * (p->cuts > FIRST_CUTS && !p->coarse ? CUT : FIRST_CUT)));
+    double step = p->cuts > FIRST_CUTS && !p->coarse ? REFUSED_SHARE * CUT : REFUSED_SHARE * FIRST_CUT;
+    double calm = 1 + (double)p->quiet / CALM;
+
+    if (p->quiet < CALM_MOST)
+        p->quiet++;
+    if (p->coarse) /* it may be far below: the longer nothing is refused, the faster */
+        step = COARSE_SHARE * FIRST_CUT * calm * calm;
+    p->rate = bounded(p, p->rate * (1 + step));
 }
 
 bool pacer_cut(struct pacer *p, int64_t sent_ms, int64_t now_ms)
@@ -55,6 +64,7 @@ bool pacer_cut(struct pacer *p, int64_t sent_ms, int64_t now_ms)
     if (sent_ms < p->cut_ms)
         return false;
     p->cut_ms = now_ms;
+    p->quiet = 0;
     p->climbing = false;
     if (p->cuts <= FIRST_CUTS)
         p->cuts++;

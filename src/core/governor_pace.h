@@ -18,6 +18,7 @@ struct pacer {
     bool coarse;    /* the steps stay large: the rate is not known to be constant */
     int64_t cut_ms; /* requests sent before are of a flight that was cut for */
     int cuts;
+    int quiet;      /* sends since the last cut */
     int64_t due_ms; /* the next send, and the fraction of a ms that is still owed */
     double due_fraction;
 };

@@ -46,8 +46,8 @@ static int64_t pause_for(const struct governor *g, uint64_t random)
         double one = 0.5 * (double)bank_window_ms(g->bank.best) / (double)g->limit_in_force;
 
         first = one < first ? first : one > 20 * first ? 20 * first : one;
-    } else if (g->mode == GOVERNOR_HEADERLESS && g->pacer.rate > 0 && 2 / g->pacer.rate > first) {
-        first = 2 / g->pacer.rate;
+    } else if (g->mode == GOVERNOR_HEADERLESS && g->pacer.rate > 0) {
+        first = 4 / g->pacer.rate > 2 * first ? 4 / g->pacer.rate : 1 / g->pacer.rate;
     }
     for (int i = 0; i < row && first < PAUSE_MAX_MS; i++)
         first *= 2;
@@ -93,10 +93,29 @@ static void pause_sending(struct governor *g, const struct governor_reading *r, 
         hold(g, now + wait, false, now);
 }
 
+static double admitted_per_ms(const struct governor *g, double span, int64_t now)
+{
+    return (1 + send_log_between(&g->log, now - (int64_t)span, now)) / span;
+}
+
+/* Over the time that twenty sends should take; pauses are in it, so not much less than over two minutes. */
+static double admitted_lately(const struct governor *g, int64_t now)
+{
+    double most = (double)(now - g->first_ms), span = 20 / g->pacer.rate, lately, floor_of_it;
+
+    most = most < 2000 ? 2000 : most < RATE_SPAN_MS ? most : RATE_SPAN_MS;
+    span = span < 2000 ? 2000 : span > most ? most : span;
+    lately = admitted_per_ms(g, span, now);
+    floor_of_it = 0.8 * admitted_per_ms(g, most, now);
+    return lately > floor_of_it ? lately : floor_of_it;
+}
+
 static void slow_down(struct governor *g, int64_t sent, int64_t now)
 {
     if (g->mode == GOVERNOR_HEADERLESS && (g->pacer.rate <= 0 || g->row >= 3))
         governor_learn_rate(g, sent, now);
+    else if (g->mode == GOVERNOR_HEADERLESS && admitted_lately(g, now) < 0.7 * g->pacer.rate)
+        pacer_set(&g->pacer, admitted_lately(g, now), now); /* far too fast: no small steps */
     else if (g->mode == GOVERNOR_HEADERLESS || g->mode == GOVERNOR_PACING)
         pacer_cut(&g->pacer, sent, now);
 }

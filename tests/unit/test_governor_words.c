@@ -96,7 +96,10 @@ static void test_describe(void **state)
     assert_int_equal(v.known_for_ms, now - 6000);
     assert_int_equal(v.last_429_ago_ms, -1);
     assert_true(v.per_second > 4 && v.per_second <= 10);
-    refuse(&g, g.log.next - 1, -1, 0, now);
+    g.pacer.most = 0.0098; /* has climbed until it was refused */
+    g.pacer.rate = 0.0097;
+    refuse(&g, launch(&g, now + 200), -1, 0, now + 300);
+    now += 300;
     assert_non_null(
         strstr(words(&g, now + 720000), "limit 10 per 1s, learned 6s after the start from 41 replies; "));
     assert_non_null(strstr(words(&g, now + 720000), " per second now; last 429 12m ago"));
