@@ -176,6 +176,23 @@ int governor_model(const struct governor *g)
 
 /* ---- slots ---- */
 
+/* A look whether the window is shorter, and a probe against all hypotheses, come half as often each time. */
+static void note_probe(struct governor *g, int64_t now)
+{
+    if (!g->next_is_idle_probe) {
+        g->probe_ms = now;
+        return;
+    }
+    if (now < g->explore_ms) {
+        if (g->idle_probes < 20)
+            g->idle_probes++;
+        return;
+    }
+    if (g->explore_after_ms < INT64_C(30) * 86400000)
+        g->explore_after_ms *= 2;
+    g->explore_ms = now + g->explore_after_ms;
+}
+
 void governor_admit(struct governor *g, int64_t now_ms)
 {
     int64_t now = governor_clock(g, now_ms);
@@ -190,10 +207,7 @@ void governor_admit(struct governor *g, int64_t now_ms)
         g->trust.used++;
     if (g->next_is_probe && !g->probe.out) {
         g->probe = (struct governor_probe){.out = true, .ahead = g->pending};
-        if (g->next_is_idle_probe && g->idle_probes < 20)
-            g->idle_probes++;
-        else
-            g->probe_ms = now;
+        note_probe(g, now);
     }
     g->next_is_probe = g->next_is_idle_probe = g->next_is_trusted = false;
     if (!g->admitted)

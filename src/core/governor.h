@@ -120,6 +120,7 @@ struct governor {
     bool probe_failed; /* it was refused */
     int64_t full_ms;   /* there was room, for the last time */
     int idle_probes;
+    int64_t explore_ms, explore_after_ms; /* the next look whether the window is shorter after all */
     int64_t scored_ms;
     /* ramp */
     int ramp;       /* how many requests sent since the hold may be in flight; 0: not ramping */

@@ -7,6 +7,7 @@
 #define OPEN_DOUBLE_MS 1500
 #define OPEN_DOUBLINGS 9
 #define NETWORK_MS     100 /* of jitter: a full window's sends are spread over this much more */
+#define EXPLORE_MS     240000
 #define GAP_MS         10
 #define PROBE_GAP_MS   1000  /* after one that was refused */
 #define LOOK_MS        50    /* how often the bank is asked while it says no */
@@ -117,6 +118,19 @@ static int64_t next_headerless(struct governor *g, int64_t now)
     return trusted > spaced ? trusted : spaced;
 }
 
+/* A wrong guess that is too long explains itself for ever, as nothing is sent that could belie it. So rarely,
+ * and more and more so, one goes when half of the window is over. */
+static bool may_explore(struct governor *g, int64_t now)
+{
+    int64_t window = bank_window_ms(g->bank.best);
+
+    if (g->explore_after_ms == 0) {
+        g->explore_after_ms = 5 * window > EXPLORE_MS ? 5 * window : EXPLORE_MS;
+        g->explore_ms = now + g->explore_after_ms;
+    }
+    return now >= g->explore_ms && now - g->full_ms >= window / 100 * 55;
+}
+
 /* Against all hypotheses: whatever they are, there is a next time. */
 static int64_t next_idle_probe(const struct governor *g)
 {
@@ -181,7 +195,7 @@ static int64_t next_counting(struct governor *g, int64_t now)
         if (more <= now + LOOK_MS)
             return more;
     }
-    g->next_is_probe = g->next_is_idle_probe = now >= next_idle_probe(g);
+    g->next_is_probe = g->next_is_idle_probe = now >= next_idle_probe(g) || may_explore(g, now);
     return g->next_is_probe ? now : now + LOOK_MS;
 }
 

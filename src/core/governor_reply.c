@@ -190,6 +190,7 @@ static void set_limit(struct governor *g, long long limit, int64_t now)
     g->remembered = false;
     g->readings = g->idle_probes = 0;
     g->full_ms = now;
+    g->explore_after_ms = 0;
     bank_set_limit(&g->bank, &g->log, (double)limit);
 }
 

@@ -119,6 +119,41 @@ static void test_counting(void **state)
     assert_in_range(governor_next(&g, now + 200), now + 201, now + 3000);
 }
 
+/* A guess of the window that is too long explains itself for ever: it is looked at again, more and more
+ * rarely. */
+static void test_explores(void **state)
+{
+    struct governor_memory m = {1, 5, BANK_FIXED, 20000, 0, 0, 8000, 200, 0, 0};
+    struct governor g = fresh(256);
+    int64_t now = 0, looked[8], window = -1;
+    int n = 0, used = 0;
+
+    (void)state;
+    governor_recall(&g, &m, 1);
+    while (now < 3000000 && n < 8) {
+        int64_t at = governor_next(&g, now);
+        bool look;
+
+        now = at > now ? at : now;
+        at = governor_next(&g, now);
+        if (at > now)
+            continue;
+        look = g.next_is_idle_probe;
+        launch(&g, now);
+        if (look) {
+            looked[n++] = now;
+            refuse(&g, g.log.next - 1, -1, 0, now + 100);
+        } else {
+            used = now / 20000 == window ? used + 1 : 1;
+            window = now / 20000;
+            read_limit(&g, g.log.next - 1, 5, used < 5 ? 5 - used : 0, now);
+        }
+    }
+    assert_in_range(n, 2, 5);
+    for (int i = 2; i < n; i++)
+        assert_true(looked[i] - looked[i - 1] > 1.8 * (double)(looked[i - 1] - looked[i - 2]));
+}
+
 static void test_changed_limit(void **state)
 {
     struct governor g = fresh(256);
@@ -313,6 +348,7 @@ int main(void)
         cmocka_unit_test(test_no_headers_refused),
         cmocka_unit_test(test_no_limit),
         cmocka_unit_test(test_counting),
+        cmocka_unit_test(test_explores),
         cmocka_unit_test(test_changed_limit),
         cmocka_unit_test(test_readings),
         cmocka_unit_test(test_ignored_where_headers_lie),
