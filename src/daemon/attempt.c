@@ -20,39 +20,6 @@
 #define NOT_FOUND_MEMORY_MS   (60 * 1000)
 #define NOT_FOUND_PATIENCE_MS (60 * 60 * 1000)
 
-/* Once a hold, and only where sending had been free: at the limit it is part of a night's work. */
-static void tell_rate_hold(const struct live *l)
-{
-    char pause[32];
-    int64_t wait = governor_next(&l->engine->governor, clock_mono_ms());
-    units_format_duration(wait == GOVERNOR_ON_COMPLETION ? 0 : wait - clock_mono_ms(), pause, sizeof pause);
-    log_line(LOG_INFO, l->row.path,
-             "429, the rate limit: nothing is sent for %s, then one request asks again", pause);
-}
-
-static void tell_governor(struct live *l, enum verdict v)
-{
-    struct engine *e = l->engine;
-    if (!l->governed)
-        return;
-    l->governed = false;
-    struct governor_reading r = {
-        .seq = l->seq,
-        .rate_limited = v == VERDICT_RATE_LIMITED,
-        .success = l->reply.end == ATTEMPT_REPLIED && l->reply.http_status == 200,
-        .retry_after_ms = -1,
-        .random = clock_random(),
-    };
-    r.has_limit =
-        governor_parse_headers(l->reply.rate_limit, l->reply.rate_remaining, &r.limit, &r.remaining);
-    if (r.rate_limited && l->reply.retry_after != NULL)
-        r.retry_after_ms = retry_after_ms(l->reply.retry_after, clock_unix_ms());
-    bool held = e->governor.held;
-    governor_reply(&e->governor, &r, clock_mono_ms());
-    if (e->governor.held && !held)
-        tell_rate_hold(l);
-}
-
 static void on_reply_stored(void *arg, enum store_rc rc)
 {
     struct live *l = arg;
@@ -79,7 +46,7 @@ void attempt_ended(void *live, struct http_result *r)
         return;
     if (!l->probe_account)
         e->account_probe_refused = false; /* a last probe is one that goes when nothing else is out */
-    tell_governor(l, v);
+    rate_replied(l, v);
     engine_wake(e);
     if (!keep) {
         attempt_judge(l);

@@ -94,19 +94,19 @@ void dispatch_probe_inconclusive(struct engine *e, struct live *l)
 static void withdraw(struct live *l)
 {
     struct engine *e = l->engine;
-    governor_withdraw(&e->governor, clock_mono_ms());
-    l->governed = false;
+    rate_withdraw(l);
     dispatch_probe_inconclusive(e, l);
     live_step_to(&e->live, l, STEP_SETTLE);
     store_intent_void(e->store, l->row.id, l->row.sends, on_void, l);
 }
 
 /* A hold or an order that came while this intent was on its way to the disk; of holds only probes go. And the
- * intent says who is asked. */
+ * intent says who is asked, with a key whose limit allowed it. */
 static bool stopped_meanwhile(const struct live *l)
 {
     const struct engine *e = l->engine;
-    if (e->gates != 0 || l->superseded || (l->row.blocked & (JOB_BLOCK_HOLD | JOB_BLOCK_CANCEL)) != 0 ||
+    if (e->gates != 0 || l->superseded || rate_is_stray(l) ||
+        (l->row.blocked & (JOB_BLOCK_HOLD | JOB_BLOCK_CANCEL)) != 0 ||
         (l->row.endpoint != NULL && strcmp(l->row.endpoint, e->endpoint) != 0))
         return true;
     if (hold_active(&e->account) && !l->probe_account)
@@ -141,7 +141,7 @@ static void on_intent(void *arg, enum store_rc rc)
         withdraw(l);
         return;
     }
-    l->seq = governor_sent(&e->governor, now);
+    rate_sent(l, now);
     l->sent_unix_ms = clock_unix_ms();
     e->run.requests++;
     live_step_to(&e->live, l, STEP_FLIGHT);
@@ -170,8 +170,7 @@ static void admit(struct engine *e, struct live *l, int64_t now_ms)
     char body_sha256[DIGEST_HEX];
     const struct digest_part part = {l->row.body, l->row.body_len};
     digest_hex(&part, 1, body_sha256);
-    governor_admit(&e->governor, now_ms);
-    l->governed = true;
+    rate_admit(l, now_ms);
     mark_probe(e, l);
     int64_t unix_ms = clock_unix_ms();
     if (l->row.started_ms == 0) /* as the store does, so that a recovered outcome says the same */
@@ -386,7 +385,7 @@ int64_t dispatch_admit(struct engine *e, int64_t now_ms)
         return probes;
     while ((e->gates & ~(unsigned)GATE_MAX_JOBS) == 0) {
         engine_gate(e, GATE_MAX_JOBS, jobs_allowed(e) <= 0, "as many runs as max_jobs allows were bought");
-        if (e->gates != 0 || on_their_way(e) >= jobs_allowed(e))
+        if (e->gates != 0 || on_their_way(e) >= jobs_allowed(e) || !rate_has_room(e))
             break;
         int64_t holds = holds_next(e, now_ms);
         if (holds > now_ms)

@@ -384,6 +384,7 @@ static int64_t next_wake(struct engine *e, int64_t admit_ms, int64_t now_ms, int
     if (e->draining)
         at = earliest(at, e->drain_until_ms);
     at = earliest(at, statusfile_next(e));
+    at = earliest(at, rate_next(e));
     if (e->opt.once) {
         int64_t since =
             earliest(oldest_hold_ms(e), e->patience_since_ms != 0 ? e->patience_since_ms : INT64_MAX);
@@ -423,6 +424,7 @@ static void step(struct engine *e)
         finish_once(e, now);
     report_progress(e, now);
     statusfile_step(e, now);
+    rate_step(e, now);
     if (!e->stopped)
         alarm_set(e->alarm, next_wake(e, earliest(admit_ms, place_ms), now, unix_ms));
 }

@@ -18,8 +18,10 @@
 #include "core/governor.h"
 #include "core/holds.h"
 #include "core/order.h"
+#include "core/ratememory.h"
 #include "core/retry.h"
 #include "core/status.h"
+#include "core/verdict.h"
 #include "daemon/intake.h"
 #include "daemon/live.h"
 #include "daemon/state_dir.h"
@@ -106,6 +108,16 @@ struct status_file {
     char digest[DIGEST_HEX];
 };
 
+/* What the governor learned, kept in the state: see rate.c. */
+struct rate_keeping {
+    char name[RATE_NAME_SIZE]; /* of the value, for the endpoint and key in use */
+    unsigned account;          /* counts these pairs */
+    int strays;                /* requests out under earlier ones */
+    bool stored;               /* the value is there */
+    uint64_t kept_mark;        /* of the governor, when it was written last ... */
+    int64_t kept_ms;           /* ... and when that was; 0: not by this start */
+};
+
 /* http_endpoint_fault() refuses a longer one. */
 #define ENDPOINT_SIZE 2048
 
@@ -135,6 +147,7 @@ struct engine {
 
     struct live_table live;
     struct governor governor;
+    struct rate_keeping rate;
     struct retry_policy retry;
     struct hold account, endpoint_hold;
     struct workflow_holds workflows;
@@ -248,6 +261,25 @@ void attempt_ended(void *live, struct http_result *r); /* http_done_fn */
 /* The verdict for a job whose reply is in l->reply and durable where that matters. */
 void attempt_judge(struct live *l);
 void attempt_crashed(struct live *l); /* recovery: SENT without a reply */
+
+/* ---- rate.c ---- */
+/* Before the first request: what an earlier run learned. */
+void rate_start(struct engine *e);
+/* The endpoint or the key may be another. */
+void rate_moved(struct engine *e);
+void rate_step(struct engine *e, int64_t now_ms);
+int64_t rate_next(const struct engine *e); /* when the next step is due for it (monotonic ms) */
+void rate_end(struct engine *e);           /* the daemon stops */
+/* Requests that are out under another endpoint or key leave room for one more. */
+bool rate_has_room(const struct engine *e);
+/* The job takes a slot, after governor_next() said now; its request goes to the wire; or does not. */
+void rate_admit(struct live *l, int64_t now_ms);
+void rate_sent(struct live *l, int64_t now_ms);
+void rate_withdraw(struct live *l);
+/* Its slot was given under another endpoint or key. */
+bool rate_is_stray(const struct live *l);
+/* Its request ended, with l->reply. */
+void rate_replied(struct live *l, enum verdict v);
 
 /* ---- deliver.c ---- */
 void deliver_result(struct live *l, const struct json_object *reply);

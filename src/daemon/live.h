@@ -33,10 +33,11 @@ struct live {
     struct engine *engine;
     struct job_row row;
     enum live_step step;
-    uint64_t seq;    /* the governor's number, from STEP_FLIGHT on */
-    bool governed;   /* holds a slot of the governor */
-    bool superseded; /* its file holds another identity now: the outcome goes to superseded/ */
-    bool cancelled;  /* its outcome is what flowspool cancel asked for */
+    uint64_t seq;     /* the governor's number, from STEP_FLIGHT on */
+    bool governed;    /* holds a slot of the governor ... */
+    unsigned account; /* ... of this endpoint and key: rate_keeping.account then */
+    bool superseded;  /* its file holds another identity now: the outcome goes to superseded/ */
+    bool cancelled;   /* its outcome is what flowspool cancel asked for */
     bool probe_account, probe_endpoint, probe_workflow;
     int64_t sent_unix_ms;
     /* the end of its attempt */

@@ -101,6 +101,7 @@ int engine_reload(struct engine *e)
     }
     e->key_signature = api_key_signature(&e->key);
     engine_apply_config(e);
+    rate_moved(e);
     intake_reconfigured(e->intake);
     if (moved)
         engine_reopen_foreign_sandbox_jobs(e);
@@ -143,5 +144,6 @@ void engine_check_key(struct engine *e, int64_t now_ms)
     if (!changed)
         return;
     log_line(LOG_WARN, NULL, "the key changed: now %s from %s", e->key.short_hash, e->key.source);
+    rate_moved(e);
     probe_all_now(e);
 }

@@ -349,6 +349,7 @@ int engine_open(struct engine *e, uv_loop_t *loop, const struct engine_options *
     if (rc >= 0)
         return rc;
     report_start(e);
+    rate_start(e);
     restore_gates(e);
     uv_prepare_init(loop, &e->prepare);
     e->prepare.data = e;
@@ -390,6 +391,8 @@ int engine_close(struct engine *e)
     int status = e->exit_status;
     if (e->prepare.data != NULL)
         statusfile_end(e);
+    if (e->prepare.data != NULL)
+        rate_end(e);
     e->stopped = e->abandoned = true;
     if (e->control != NULL)
         control_close(e->control);

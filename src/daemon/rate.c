@@ -1,0 +1,181 @@
+/* The governor in the daemon: slots, replies, and what was learned on its way to the state and back.
+ *
+ * What was learned belongs to an endpoint and a key. When either becomes another, the governor starts anew
+ * with what is known about the new pair; requests that are still out under the old one hold no slot of it,
+ * and only count towards max_concurrency.
+ *
+ * The state gets it when something changed, at most every few seconds, and at the end: a crash loses at most
+ * that much, and a daemon that has nothing to do writes nothing.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/ratememory.h"
+#include "core/units.h"
+#include "daemon/engine.h"
+#include "io/log.h"
+
+#define EVERY_MS 3000
+
+/* ---- slots ---- */
+
+bool rate_has_room(const struct engine *e)
+{
+    const struct rate_keeping *k = &e->rate;
+    return k->strays == 0 || k->strays + e->governor.in_flight < e->cfg.max_concurrency;
+}
+
+void rate_admit(struct live *l, int64_t now_ms)
+{
+    struct engine *e = l->engine;
+    governor_admit(&e->governor, now_ms);
+    l->governed = true;
+    l->account = e->rate.account;
+}
+
+void rate_sent(struct live *l, int64_t now_ms)
+{
+    l->seq = governor_sent(&l->engine->governor, now_ms);
+}
+
+bool rate_is_stray(const struct live *l)
+{
+    return l->governed && l->account != l->engine->rate.account;
+}
+
+/* Its slot is not the present governor's: that is all there is to end. */
+static bool end_stray(struct live *l)
+{
+    if (!rate_is_stray(l))
+        return false;
+    l->governed = false;
+    l->engine->rate.strays--;
+    return true;
+}
+
+void rate_withdraw(struct live *l)
+{
+    if (!end_stray(l))
+        governor_withdraw(&l->engine->governor, clock_mono_ms());
+    l->governed = false;
+}
+
+/* Once a hold, and only where sending had been free: at the limit it is part of a night's work. */
+static void tell_hold(const struct live *l)
+{
+    char pause[32];
+    int64_t wait = governor_next(&l->engine->governor, clock_mono_ms());
+    units_format_duration(wait == GOVERNOR_ON_COMPLETION ? 0 : wait - clock_mono_ms(), pause, sizeof pause);
+    log_line(LOG_INFO, l->row.path,
+             "429, the rate limit: nothing is sent for %s, then one request asks again", pause);
+}
+
+void rate_replied(struct live *l, enum verdict v)
+{
+    struct engine *e = l->engine;
+    if (!l->governed || end_stray(l))
+        return;
+    l->governed = false;
+    struct governor_reading r = {
+        .seq = l->seq,
+        .rate_limited = v == VERDICT_RATE_LIMITED,
+        .success = l->reply.end == ATTEMPT_REPLIED && l->reply.http_status == 200,
+        .retry_after_ms = -1,
+        .random = clock_random(),
+    };
+    r.has_limit =
+        governor_parse_headers(l->reply.rate_limit, l->reply.rate_remaining, &r.limit, &r.remaining);
+    if (r.rate_limited && l->reply.retry_after != NULL)
+        r.retry_after_ms = retry_after_ms(l->reply.retry_after, clock_unix_ms());
+    bool held = e->governor.held;
+    governor_reply(&e->governor, &r, clock_mono_ms());
+    if (e->governor.held && !held)
+        tell_hold(l);
+}
+
+/* ---- what was learned ---- */
+
+/* Changes with whatever could change what was learned. */
+static uint64_t mark(const struct governor *g)
+{
+    return (g->admitted_total + g->replies_total) * 2 + (g->held ? 1 : 0);
+}
+
+static void keep(struct engine *e, int64_t now_ms)
+{
+    struct rate_keeping *k = &e->rate;
+    struct governor_memory m;
+    char text[RATE_MEMORY_SIZE];
+    governor_memorize(&e->governor, now_ms, &m);
+    bool says = rate_memory_says(&m);
+    k->kept_mark = mark(&e->governor);
+    if (!says && !k->stored)
+        return;
+    rate_memory_print(&m, text);
+    store_set(e->store, k->name, says ? text : NULL, NULL, NULL);
+    k->stored = says;
+    k->kept_ms = now_ms;
+}
+
+static void recall(struct engine *e)
+{
+    struct rate_keeping *k = &e->rate;
+    struct governor_memory m;
+    char words[160];
+    int64_t now = clock_mono_ms();
+    rate_memory_name(e->endpoint, e->key.short_hash, k->name);
+    char *text = store_get(e->store, k->name);
+    k->stored = text != NULL;
+    if (text != NULL && rate_memory_parse(text, &m))
+        governor_recall(&e->governor, &m, now);
+    free(text);
+    k->kept_mark = mark(&e->governor);
+    if (!e->governor.remembered)
+        return;
+    governor_describe(&e->governor, now, words, sizeof words);
+    log_line(LOG_INFO, NULL, "the rate limit as an earlier run learned it: %s", words);
+}
+
+void rate_start(struct engine *e)
+{
+    recall(e);
+}
+
+void rate_moved(struct engine *e)
+{
+    struct rate_keeping *k = &e->rate;
+    char name[RATE_NAME_SIZE];
+    rate_memory_name(e->endpoint, e->key.short_hash, name);
+    if (strcmp(name, k->name) == 0)
+        return;
+    const struct governor_options options = e->governor.opt;
+    if (mark(&e->governor) != k->kept_mark && !e->store_full)
+        keep(e, clock_mono_ms());
+    k->strays += e->governor.in_flight;
+    k->account++;
+    governor_init(&e->governor, &options);
+    governor_set_wall(&e->governor, e->wall_offset_ms);
+    recall(e);
+}
+
+static bool is_due(const struct engine *e)
+{
+    return mark(&e->governor) != e->rate.kept_mark && !e->store_full;
+}
+
+void rate_step(struct engine *e, int64_t now_ms)
+{
+    if (is_due(e) && (e->rate.kept_ms == 0 || now_ms - e->rate.kept_ms >= EVERY_MS))
+        keep(e, now_ms);
+}
+
+int64_t rate_next(const struct engine *e)
+{
+    return is_due(e) ? e->rate.kept_ms + EVERY_MS : INT64_MAX;
+}
+
+void rate_end(struct engine *e)
+{
+    if (is_due(e))
+        keep(e, clock_mono_ms());
+}
