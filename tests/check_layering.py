@@ -22,7 +22,7 @@ PURE_HEADERS = set(
 # A library belongs to the few files that wrap it, so that it can be replaced there: (layer, file name).
 LIBRARY_HEADERS = [
     (r"yaml\.h", [("core", r"yamltree\.c")]),
-    (r"cjson/.*|cJSON\.h", [("core", r"(payload|status|statusjson|order)\.c")]),
+    (r"cjson/.*|cJSON\.h", [("core", r"(payload|status|statusjson|order|learned|tuningjson)\.c")]),
     (r"openssl/.*", [("core", r"digest\.c")]),
     (r"curl/.*", [("io", r"http\w*\.[ch]")]),
     (r"sqlite3\.h", [("io", r"store\w*\.[ch]")]),

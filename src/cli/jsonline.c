@@ -1,6 +1,7 @@
 #include "cli/jsonline.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -104,6 +105,15 @@ void json_known(struct json_line *j, const char *name, int64_t value)
         json_raw(j, name, "null");
     else
         json_number(j, name, value);
+}
+
+void json_real(struct json_line *j, const char *name, double value)
+{
+    begin(j, name);
+    if (isfinite(value))
+        fprintf(j->out, "%.3f", value);
+    else
+        fputs("null", j->out);
 }
 
 void json_instant(struct json_line *j, const char *name, int64_t unix_ms)

@@ -25,7 +25,8 @@ void json_end_line(struct json_line *j);
 void json_text(struct json_line *j, const char *name, const char *text); /* NULL: null; bytes that are not
                                                                             UTF-8 become U+FFFD */
 void json_number(struct json_line *j, const char *name, int64_t value);
-void json_known(struct json_line *j, const char *name, int64_t value);     /* negative: null */
+void json_known(struct json_line *j, const char *name, int64_t value); /* negative: null */
+void json_real(struct json_line *j, const char *name, double value);   /* to thousandths; not finite: null */
 void json_instant(struct json_line *j, const char *name, int64_t unix_ms); /* 0: null */
 void json_bool(struct json_line *j, const char *name, bool value);
 void json_raw(struct json_line *j, const char *name, const char *text); /* JSON as it is */

@@ -99,24 +99,48 @@ static void jobs_line(struct paragraph *l, const struct overview *o)
     paragraph_end(l);
 }
 
+static void learned_parts(struct paragraph *l, const struct learned *learned, bool past)
+{
+    char words[LEARNED_WORDS_SIZE];
+    learned_words(learned, past, words);
+    for (char *part = words, *next; part != NULL; part = next) {
+        next = strstr(part, "; ");
+        if (next != NULL) {
+            *next = '\0';
+            next += 2;
+        }
+        paragraph_part(l, ";", NULL, "%s", part);
+    }
+}
+
+/* Without the daemon's word: what the last one stored. */
+static void last_known(struct paragraph *l, const struct overview *o)
+{
+    char age[TIME_WORDS_SIZE];
+    paragraph_part(l, "", NULL, "unknown");
+    if (o->learned_ms == 0 || o->learned.mode[0] == '\0')
+        return;
+    span_words(o->now_ms - o->learned_ms, age);
+    paragraph_part(l, ";", NULL, "as of %s ago:", age);
+    learned_parts(l, &o->learned, true);
+}
+
 static void rate_line(struct paragraph *l, const struct overview *o)
 {
     const struct status *s = &o->status;
     char text[TIME_WORDS_SIZE];
     paragraph_start(l, "rate");
     if (o->daemon != ASK_ANSWERED) {
-        paragraph_part(l, "", NULL, "unknown");
+        last_known(l, o);
         paragraph_end(l);
         return;
     }
     paragraph_part(l, "", NULL, "%.1f/s", s->per_second);
     paragraph_part(l, ",", NULL, "at most %lld in flight (%s)", (long long)s->cap, s->cap_reason);
-    if (s->limit > 0)
+    if (s->learned.mode != NULL && s->learned.mode[0] != '\0')
+        learned_parts(l, &s->learned, false);
+    else if (s->limit > 0) /* an older daemon */
         paragraph_part(l, ",", NULL, "the server's limit is %lld", (long long)s->limit);
-    if (s->last_429_ago_ms >= 0) {
-        span_words(s->last_429_ago_ms, text);
-        paragraph_part(l, ",", NULL, "last 429 %s ago", text);
-    }
     int64_t left = overview_left_ms(o);
     if (left > 0) {
         span_words(left, text);

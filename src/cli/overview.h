@@ -20,6 +20,8 @@ struct overview {
     bool paused, lost_state; /* closed by the operator, or until the operator looks: outlives restarts */
     int64_t paused_ms;       /* since when, as far as it is known; else at most 1 */
     const char *account;     /* status with which the account refused work last, or NULL */
+    int64_t learned_ms;      /* when the next was so, Unix; 0: nothing is known */
+    struct learned learned;  /* the daemon's, or what the last one left */
     /* the daemon's: only with ASK_ANSWERED */
     enum ask_rc daemon;
     const char *reason;      /* why not */

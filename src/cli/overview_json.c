@@ -42,6 +42,26 @@ static void jobs(struct json_line *j, const struct overview *o)
     json_close(j);
 }
 
+static void learned(struct json_line *j, const struct overview *o)
+{
+    const struct learned *l = &o->learned;
+    if (o->learned_ms == 0) {
+        json_raw(j, "learned", "null");
+        return;
+    }
+    json_open(j, "learned");
+    json_text(j, "mode", l->mode);
+    json_known(j, "limit", l->limit);
+    json_text(j, "window_kind", l->window_kind);
+    json_known(j, "window_ms", l->window_ms);
+    json_text(j, "source", l->source);
+    json_number(j, "replies", l->replies);
+    json_known(j, "after_ms", l->after_ms);
+    json_real(j, "per_second", l->per_second);
+    json_known(j, "last_429_ago_ms", l->last_429_ago_ms);
+    json_close(j);
+}
+
 bool overview_json(const struct overview *o, FILE *out)
 {
     struct json_line j = {.out = out};
@@ -55,6 +75,8 @@ bool overview_json(const struct overview *o, FILE *out)
     json_instant(&j, "paused_at", o->paused_ms > 1 ? o->paused_ms : 0);
     json_bool(&j, "lost_state", o->lost_state);
     json_text(&j, "account_refused", o->account);
+    json_instant(&j, "learned_at", o->learned_ms);
+    learned(&j, o);
     json_known(&j, "left_ms", overview_left_ms(o));
     json_raw(&j, "live", o->daemon == ASK_ANSWERED ? o->status_json : "null");
     json_close(&j);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/overview.h"
+#include "core/tuning.h"
 
 void overview_ask(struct overview *o, struct arena *a)
 {
@@ -12,8 +13,11 @@ void overview_ask(struct overview *o, struct arena *a)
     if (o->daemon != ASK_ANSWERED)
         return;
     o->status_json = reply.status;
-    if (reply.status != NULL && status_parse(reply.status, a, &o->status))
+    if (reply.status != NULL && status_parse(reply.status, a, &o->status)) {
+        o->learned = o->status.learned;
+        o->learned_ms = o->status.learned.mode[0] != '\0' ? o->now_ms : 0;
         return;
+    }
     o->daemon = ASK_FAILED;
     o->reason = "its answer makes no sense";
 }
@@ -33,6 +37,22 @@ static bool stored(struct store *s, const char *key, struct arena *a, const char
     return copy != NULL;
 }
 
+/* Of a time to come, or nonsense: as if there were none. */
+static bool read_learned(struct overview *o, struct store *s, struct arena *a)
+{
+    const char *text;
+    struct tuning *t = arena_alloc(a, sizeof *t);
+    if (t == NULL || !stored(s, TUNING_STORED, a, &text))
+        return false;
+    if (text == NULL || !tuning_parse(text, a, t) || t->at_ms <= 0 || t->at_ms > o->now_ms)
+        return true;
+    o->learned = t->learned;
+    o->learned_ms = t->at_ms;
+    if (o->learned.last_429_ago_ms >= 0)
+        o->learned.last_429_ago_ms += o->now_ms - t->at_ms;
+    return true;
+}
+
 bool overview_stored(struct overview *o, struct store *s, struct arena *a)
 {
     const char *paused, *lost;
@@ -44,6 +64,8 @@ bool overview_stored(struct overview *o, struct store *s, struct arena *a)
     o->paused = paused != NULL;
     o->paused_ms = paused != NULL ? strtoll(paused, NULL, 10) : 0;
     o->lost_state = lost != NULL;
+    if (o->daemon != ASK_ANSWERED && !read_learned(o, s, a))
+        return false;
     return store_error(s) == NULL;
 }
 

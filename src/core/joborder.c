@@ -107,6 +107,7 @@ struct joborder_bits joborder_bits(enum order_kind order)
     case ORDER_PAUSE:
     case ORDER_RESUME:
     case ORDER_PRUNE:
+    case ORDER_TUNE:
         break;
     }
     return (struct joborder_bits){0, 0};
@@ -129,6 +130,7 @@ struct joborder_effect joborder_judge(enum order_kind order, bool force, const s
     case ORDER_PAUSE:
     case ORDER_RESUME:
     case ORDER_PRUNE:
+    case ORDER_TUNE:
         break;
     }
     return refuse("this order is not about jobs");

@@ -7,8 +7,9 @@
 #include "core/statusjson.h"
 
 static const char *const names[] = {
-    [ORDER_STATUS] = "status", [ORDER_PAUSE] = "pause", [ORDER_RESUME] = "resume",   [ORDER_RETRY] = "retry",
-    [ORDER_CANCEL] = "cancel", [ORDER_HOLD] = "hold",   [ORDER_RELEASE] = "release", [ORDER_PRUNE] = "prune",
+    [ORDER_STATUS] = "status",   [ORDER_PAUSE] = "pause",   [ORDER_RESUME] = "resume",
+    [ORDER_RETRY] = "retry",     [ORDER_CANCEL] = "cancel", [ORDER_HOLD] = "hold",
+    [ORDER_RELEASE] = "release", [ORDER_PRUNE] = "prune",   [ORDER_TUNE] = "tune",
 };
 
 static const char no_memory[] = "out of memory";
@@ -150,6 +151,8 @@ char *order_reply_print(const struct order_reply *r)
         ok = statusjson_put_text(root, "error", r->error);
     if (ok && r->status != NULL)
         ok = cJSON_AddRawToObject(root, "status", r->status) != NULL;
+    if (ok && r->tuning != NULL)
+        ok = cJSON_AddRawToObject(root, "tuning", r->tuning) != NULL;
     if (ok && r->ok && r->has_changed)
         ok = add_changes(root, r);
     return statusjson_finish(root, ok);
@@ -178,18 +181,19 @@ static bool read_refusals(const cJSON *root, struct arena *a, struct order_reply
     return true;
 }
 
-static bool read_status(const cJSON *root, struct arena *a, struct order_reply *out)
+/* A member that is an object, as text. */
+static bool read_object(const cJSON *root, const char *name, struct arena *a, const char **out)
 {
-    const cJSON *status = cJSON_GetObjectItemCaseSensitive(root, "status");
-    if (!cJSON_IsObject(status))
+    const cJSON *object = cJSON_GetObjectItemCaseSensitive(root, name);
+    if (!cJSON_IsObject(object))
         return true;
-    char *text = cJSON_PrintUnformatted(status);
+    char *text = cJSON_PrintUnformatted(object);
     size_t size = text != NULL ? strlen(text) + 1 : 0;
     char *copy = text != NULL ? arena_alloc(a, size) : NULL;
     if (copy != NULL)
         memcpy(copy, text, size);
     cJSON_free(text);
-    out->status = copy;
+    *out = copy;
     return copy != NULL;
 }
 
@@ -208,7 +212,8 @@ bool order_reply_parse(const char *text, struct arena *a, struct order_reply *ou
     };
     bool ours = cJSON_IsBool(cJSON_GetObjectItemCaseSensitive(root, "ok")) &&
                 statusjson_text(root, "error", a, out->ok ? NULL : "it does not say why", &out->error) &&
-                read_refusals(root, a, out) && read_status(root, a, out);
+                read_refusals(root, a, out) && read_object(root, "status", a, &out->status) &&
+                read_object(root, "tuning", a, &out->tuning);
     cJSON_Delete(root);
     return ours;
 }

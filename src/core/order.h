@@ -1,6 +1,7 @@
 /* order - what the operator's command and the daemon say to each other: one JSON object a line each way.
  *
  *   {"command":"status"}                        -> {"ok":true,"status":{…}}          (status.h)
+ *   {"command":"tune"}                          -> {"ok":true,"tuning":{…}}          (tuning.h)
  *   {"command":"pause"} / {"command":"resume"}  -> {"ok":true}
  *   {"command":"retry","jobs":[1,2],"force":b}, {"command":"cancel"|"hold"|"release","jobs":[1,2]}
  *       -> {"ok":true,"changed":n,"in_flight":n,"refused":[{"job":1,"why":"…","again":b}]}
@@ -29,6 +30,7 @@ enum order_kind {
     ORDER_HOLD,
     ORDER_RELEASE,
     ORDER_PRUNE,
+    ORDER_TUNE,
 };
 
 /* So that an order fits a request line of the socket, whatever the ids. */
@@ -61,6 +63,7 @@ struct order_reply {
     bool ok;
     const char *error;  /* !ok: why */
     const char *status; /* the JSON text of a status, or NULL */
+    const char *tuning; /* of a tuning, likewise */
     bool has_changed;   /* of jobs, or prune: */
     int64_t changed;    /* how many are now as asked; prune: how many files went */
     int64_t in_flight;  /* of jobs: as many more will be, when the attempt that is on its way has ended */
@@ -70,7 +73,7 @@ struct order_reply {
     size_t nrefused;
 };
 
-/* malloc'd; NULL: no memory. status goes in as it is. */
+/* malloc'd; NULL: no memory. status and tuning go in as they are. */
 char *order_reply_print(const struct order_reply *r);
 /* False: no reply of ours, or no memory. */
 bool order_reply_parse(const char *text, struct arena *a, struct order_reply *out);

@@ -1,7 +1,6 @@
 #include "core/status.h"
 
 #include <cjson/cJSON.h>
-#include <math.h>
 
 #include "core/statusjson.h"
 
@@ -31,19 +30,13 @@ static bool add_holds(cJSON *root, const struct status *s)
     return ok && statusjson_put_int(root, "holds_omitted", s->holds_omitted + (int64_t)(s->nholds - listed));
 }
 
-/* Three digits behind the point say all that a rate can. */
-static double rounded(double rate)
-{
-    return isfinite(rate) ? round(rate * 1000) / 1000 : 0;
-}
-
 static bool add_rate(cJSON *root, const struct status *s)
 {
     cJSON *o = cJSON_AddObjectToObject(root, "rate");
-    return o != NULL && cJSON_AddNumberToObject(o, "per_second", rounded(s->per_second)) != NULL &&
+    return o != NULL && statusjson_put_real(o, "per_second", s->per_second) &&
            statusjson_put_int(o, "cap", s->cap) && statusjson_put_text(o, "cap_reason", s->cap_reason) &&
            statusjson_put_known(o, "limit", s->limit) && statusjson_put_known(o, "remaining", s->remaining) &&
-           statusjson_put_known(o, "last_429_ago_ms", s->last_429_ago_ms);
+           statusjson_put_known(o, "last_429_ago_ms", s->last_429_ago_ms) && learned_put(o, &s->learned);
 }
 
 static bool add_run(cJSON *root, const struct status_run *r)
@@ -126,16 +119,13 @@ static bool read_holds(const cJSON *root, struct arena *a, struct status *out)
 static bool read_rate(const cJSON *root, struct arena *a, struct status *out)
 {
     const cJSON *o = cJSON_GetObjectItemCaseSensitive(root, "rate");
-    const cJSON *per_second = cJSON_GetObjectItemCaseSensitive(o, "per_second");
-    out->per_second =
-        cJSON_IsNumber(per_second) && isfinite(per_second->valuedouble) && per_second->valuedouble > 0
-            ? per_second->valuedouble
-            : 0;
+    double per_second = statusjson_real(o, "per_second");
+    out->per_second = per_second > 0 ? per_second : 0;
     out->cap = statusjson_int(o, "cap", 0);
     out->limit = statusjson_int(o, "limit", -1);
     out->remaining = statusjson_int(o, "remaining", -1);
     out->last_429_ago_ms = statusjson_int(o, "last_429_ago_ms", -1);
-    return statusjson_text(o, "cap_reason", a, "", &out->cap_reason);
+    return statusjson_text(o, "cap_reason", a, "", &out->cap_reason) && learned_read(o, a, &out->learned);
 }
 
 static void read_run(const cJSON *root, struct status_run *r)

@@ -7,7 +7,8 @@
  *    "max_concurrency":n,"scanned":b,"ignored":n,"draining":b,
  *    "holds":[{"kind":"account","workflow":null,"cause":"no_credits","reason":"…","held_for_ms":n,
  *              "next_probe_ms":n,"probing":b,"refusals":n}],"holds_omitted":n,
- *    "rate":{"per_second":9.8,"cap":80,"cap_reason":"…","limit":10,"remaining":2,"last_429_ago_ms":n},
+ *    "rate":{"per_second":9.8,"cap":80,"cap_reason":"…","limit":10,"remaining":2,"last_429_ago_ms":n,
+ *            "learned":{…}},                        (learned.h)
  *    "run":{"done":n,"failed":n,"refused":n,"already_done":n,"bought":n,"possibly_bought":n,"requests":n,
  *           "rate_limited":n},
  *    "counts":{"waiting":n,"later":n,"held":n,"missing":n,"in_flight":n,"done":n,"failed":n,"refused":n,
@@ -21,6 +22,7 @@
 #include <stdint.h>
 
 #include "core/arena.h"
+#include "core/learned.h"
 
 /* Kinds of holds. A reader may meet others. */
 #define STATUS_RATE      "rate"      /* 429: the account is closed until it is asked again */
@@ -57,7 +59,8 @@ struct status {
     const char *cap_reason;
     int64_t limit, remaining; /* as the server last said, or -1 */
     int64_t last_429_ago_ms;  /* -1: never */
-    struct status_run {       /* since the start */
+    struct learned learned;
+    struct status_run { /* since the start */
         int64_t done, failed, refused, already_done, bought, possibly_bought, requests, rate_limited;
     } run;
     bool has_counts;

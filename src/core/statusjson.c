@@ -1,6 +1,7 @@
 #include "core/statusjson.h"
 
 #include <cjson/cJSON.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,6 +30,12 @@ bool statusjson_put_known(cJSON *object, const char *name, int64_t value)
 bool statusjson_put_bool(cJSON *object, const char *name, bool value)
 {
     return cJSON_AddBoolToObject(object, name, value) != NULL;
+}
+
+bool statusjson_put_real(cJSON *object, const char *name, double value)
+{
+    double rounded = isfinite(value) ? round(value * 1000) / 1000 : 0;
+    return cJSON_AddNumberToObject(object, name, rounded) != NULL;
 }
 
 char *statusjson_finish(cJSON *object, bool ok)
@@ -67,6 +74,12 @@ int64_t statusjson_int(const cJSON *object, const char *name, int64_t fallback)
 bool statusjson_bool(const cJSON *object, const char *name)
 {
     return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, name));
+}
+
+double statusjson_real(const cJSON *object, const char *name)
+{
+    const cJSON *number = cJSON_GetObjectItemCaseSensitive(object, name);
+    return cJSON_IsNumber(number) && isfinite(number->valuedouble) ? number->valuedouble : 0;
 }
 
 bool statusjson_text(const cJSON *object, const char *name, struct arena *a, const char *fallback,

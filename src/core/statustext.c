@@ -133,6 +133,13 @@ static void put_holds(struct text *t, const struct status *s)
         put(t, "%-11sand %lld more\n", "", (long long)more);
 }
 
+static void put_learned(struct text *t, const struct status *s)
+{
+    char words[LEARNED_WORDS_SIZE];
+    if (s->learned.mode != NULL && s->learned.mode[0] != '\0')
+        put(t, "%-11s%s\n", "learned", learned_words(&s->learned, false, words));
+}
+
 size_t status_text(const struct status *s, const struct status_text_about *about, char buf[STATUS_TEXT_SIZE])
 {
     struct text t = {.buf = buf};
@@ -141,6 +148,8 @@ size_t status_text(const struct status *s, const struct status_text_about *about
     put_counts(&t, s);
     if (about->written_ms != 0 && about->ended == NULL)
         put_rate(&t, s);
+    if (about->written_ms != 0)
+        put_learned(&t, s);
     if (about->ended == NULL)
         put_holds(&t, s);
     return t.len;

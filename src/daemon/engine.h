@@ -21,6 +21,7 @@
 #include "core/ratememory.h"
 #include "core/retry.h"
 #include "core/status.h"
+#include "core/tuning.h"
 #include "core/verdict.h"
 #include "daemon/intake.h"
 #include "daemon/live.h"
@@ -113,9 +114,11 @@ struct rate_keeping {
     char name[RATE_NAME_SIZE]; /* of the value, for the endpoint and key in use */
     unsigned account;          /* counts these pairs */
     int strays;                /* requests out under earlier ones */
+    int64_t last_429_unix_ms;  /* of earlier runs; 0: none */
     bool stored;               /* the value is there */
-    uint64_t kept_mark;        /* of the governor, when it was written last ... */
-    int64_t kept_ms;           /* ... and when that was; 0: not by this start */
+    struct tuning_heard heard;
+    uint64_t kept_mark; /* of the governor, when it was written last ... */
+    int64_t kept_ms;    /* ... and when that was; 0: not by this start */
 };
 
 /* http_endpoint_fault() refuses a longer one. */
@@ -278,6 +281,11 @@ void rate_sent(struct live *l, int64_t now_ms);
 void rate_withdraw(struct live *l);
 /* Its slot was given under another endpoint or key. */
 bool rate_is_stray(const struct live *l);
+/* What is known about the limit, and why not more is in flight. */
+struct learned rate_learned(const struct engine *e, int64_t now_ms);
+const char *rate_cap_reason(const struct engine *e);
+/* How the governor sees it all, as JSON, malloc'd. */
+char *rate_tuning_json(const struct engine *e);
 /* Its request ended, with l->reply. */
 void rate_replied(struct live *l, enum verdict v);
 

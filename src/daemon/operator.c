@@ -86,6 +86,16 @@ static char *do_status(struct engine *e)
     return reply;
 }
 
+static char *do_tune(struct engine *e)
+{
+    char *tuning = rate_tuning_json(e);
+    if (tuning == NULL)
+        return NULL;
+    char *reply = order_reply_print(&(struct order_reply){.ok = true, .bytes = -1, .tuning = tuning});
+    free(tuning);
+    return reply;
+}
+
 /* The value is when: status shows it. */
 static char *do_pause(struct engine *e)
 {
@@ -165,6 +175,8 @@ static char *carry_out(struct engine *e, const struct order *o)
     switch (o->kind) {
     case ORDER_STATUS:
         return do_status(e);
+    case ORDER_TUNE:
+        return do_tune(e);
     case ORDER_PAUSE:
         return do_pause(e);
     case ORDER_RESUME:

@@ -88,12 +88,49 @@ void rate_replied(struct live *l, enum verdict v)
     if (r.rate_limited && l->reply.retry_after != NULL)
         r.retry_after_ms = retry_after_ms(l->reply.retry_after, clock_unix_ms());
     bool held = e->governor.held;
+    tuning_hear(&e->rate.heard, &r);
     governor_reply(&e->governor, &r, clock_mono_ms());
     if (e->governor.held && !held)
         tell_hold(l);
 }
 
 /* ---- what was learned ---- */
+
+struct learned rate_learned(const struct engine *e, int64_t now_ms)
+{
+    struct learned l = learned_of(&e->governor, now_ms);
+    int64_t before = e->rate.last_429_unix_ms, unix_ms = now_ms + e->wall_offset_ms;
+    if (l.last_429_ago_ms < 0 && before > 0 && before <= unix_ms)
+        l.last_429_ago_ms = unix_ms - before;
+    return l;
+}
+
+/* The governor says what paces; where it is rather what it lets be in flight, that is said. */
+const char *rate_cap_reason(const struct engine *e)
+{
+    const struct governor *g = &e->governor;
+    const char *reason = governor_reason(g);
+    bool waits = g->held || g->row >= 3 || g->ramp > 0;
+    return waits || governor_cap(g) >= e->cfg.max_concurrency
+               ? reason
+               : "what the learned limit keeps busy, with room";
+}
+
+char *rate_tuning_json(const struct engine *e)
+{
+    int64_t now = clock_mono_ms();
+    struct tuning t = {
+        .at_ms = clock_unix_ms(),
+        .endpoint = e->endpoint,
+        .key = e->key.short_hash,
+        .in_flight = (int64_t)live_in_flight(&e->live),
+        .cap = governor_cap(&e->governor),
+        .cap_reason = rate_cap_reason(e),
+    };
+    tuning_look(&e->governor, &e->rate.heard, now, &t);
+    t.learned = rate_learned(e, now);
+    return tuning_print(&t);
+}
 
 /* Changes with whatever could change what was learned. */
 static uint64_t mark(const struct governor *g)
@@ -107,6 +144,8 @@ static void keep(struct engine *e, int64_t now_ms)
     struct governor_memory m;
     char text[RATE_MEMORY_SIZE];
     governor_memorize(&e->governor, now_ms, &m);
+    if (m.last_429_unix_ms == 0)
+        m.last_429_unix_ms = k->last_429_unix_ms;
     bool says = rate_memory_says(&m);
     k->kept_mark = mark(&e->governor);
     if (!says && !k->stored)
@@ -115,25 +154,33 @@ static void keep(struct engine *e, int64_t now_ms)
     store_set(e->store, k->name, says ? text : NULL, NULL, NULL);
     k->stored = says;
     k->kept_ms = now_ms;
+    char *view = rate_tuning_json(e);
+    if (view != NULL)
+        store_set(e->store, TUNING_STORED, view, NULL, NULL);
+    free(view);
 }
 
 static void recall(struct engine *e)
 {
     struct rate_keeping *k = &e->rate;
     struct governor_memory m;
-    char words[160];
     int64_t now = clock_mono_ms();
     rate_memory_name(e->endpoint, e->key.short_hash, k->name);
     char *text = store_get(e->store, k->name);
     k->stored = text != NULL;
-    if (text != NULL && rate_memory_parse(text, &m))
+    k->last_429_unix_ms = 0;
+    if (text != NULL && rate_memory_parse(text, &m)) {
         governor_recall(&e->governor, &m, now);
+        k->last_429_unix_ms = m.last_429_unix_ms;
+    }
     free(text);
     k->kept_mark = mark(&e->governor);
     if (!e->governor.remembered)
         return;
-    governor_describe(&e->governor, now, words, sizeof words);
-    log_line(LOG_INFO, NULL, "the rate limit as an earlier run learned it: %s", words);
+    char words[LEARNED_WORDS_SIZE];
+    const struct learned l = rate_learned(e, now);
+    log_line(LOG_INFO, NULL, "the rate limit, until replies say otherwise: %s",
+             learned_words(&l, false, words));
 }
 
 void rate_start(struct engine *e)
@@ -153,6 +200,7 @@ void rate_moved(struct engine *e)
         keep(e, clock_mono_ms());
     k->strays += e->governor.in_flight;
     k->account++;
+    k->heard.count = 0;
     governor_init(&e->governor, &options);
     governor_set_wall(&e->governor, e->wall_offset_ms);
     recall(e);

@@ -66,7 +66,7 @@ void report_status_line(struct engine *e)
 {
     char line[256];
     progress_text(e, clock_mono_ms(), line, sizeof line);
-    log_summary("status: %s; cap %d (%s)", line, governor_cap(&e->governor), governor_reason(&e->governor));
+    log_summary("status: %s; cap %d (%s)", line, governor_cap(&e->governor), rate_cap_reason(e));
 }
 
 void report_last_line(struct engine *e)
@@ -216,10 +216,11 @@ static void fill_rate(const struct engine *e, int64_t now_ms, struct status *s)
     const struct governor *g = &e->governor;
     s->per_second = engine_rate_per_second(e, now_ms);
     s->cap = governor_cap(g);
-    s->cap_reason = governor_reason(g);
+    s->cap_reason = rate_cap_reason(e);
+    s->learned = rate_learned(e, now_ms);
     s->limit = g->has_reading ? g->limit : -1;
     s->remaining = g->has_reading ? g->remaining : -1;
-    s->last_429_ago_ms = g->last_429_ms >= 0 ? now_ms - g->last_429_ms : -1;
+    s->last_429_ago_ms = s->learned.last_429_ago_ms;
 }
 
 struct status report_status(const struct engine *e, struct hold_list *holds)

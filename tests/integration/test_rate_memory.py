@@ -10,7 +10,7 @@ import pytest
 from conftest import KEY, flowspool, holds, live, stays, wait_for
 from hostile_control import posts, release, script
 
-LEARNED = "the rate limit as an earlier run learned it: limit "
+LEARNED = "the rate limit, until replies say otherwise: limit "
 OTHER = "another-key-77aa10"
 
 

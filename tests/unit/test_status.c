@@ -114,7 +114,10 @@ static void test_wire_form(void **state)
         "\"cause\":\"no_credits\",\"reason\":\"402 \\\"Invalid\\\" billing\\n\",\"held_for_ms\":1000,"
         "\"next_probe_ms\":42000,\"probing\":false,\"refusals\":3}],\"holds_omitted\":0,"
         "\"rate\":{\"per_second\":9.833,\"cap\":80,\"cap_reason\":\"paced by the server's rate limit\","
-        "\"limit\":10,\"remaining\":null,\"last_429_ago_ms\":null},\"run\":{\"done\":1,\"failed\":2,"
+        "\"limit\":10,\"remaining\":null,\"last_429_ago_ms\":null,\"learned\":{\"mode\":null,\"limit\":0,"
+        "\"window_kind\":null,\"window_ms\":0,\"source\":null,"
+        "\"replies\":0,\"after_ms\":0,\"per_second\":0,\"last_429_ago_ms\":0}},\"run\":{\"done\":1,"
+        "\"failed\":2,"
         "\"refused\":3,\"already_done\":4,\"bought\":5,\"possibly_bought\":6,\"requests\":7,"
         "\"rate_limited\":5000000000},\"counts\":{\"waiting\":1000000,\"later\":2,\"held\":3,\"missing\":4,"
         "\"in_flight\":5,\"done\":6,\"failed\":7,\"refused\":8,\"oldest_waiting_at_ms\":1764057600000}}");
