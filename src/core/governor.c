@@ -1,36 +1,37 @@
-/* governor - pacing by what the headers and the refusals say. */
+/* governor - what is known, slots and the cap. */
 #include "core/governor.h"
 
 #include <string.h>
 
-#define RETRY_AFTER_MAX_MS (3600 * 1000)
-#define LIMIT_MAX          1000000000LL
-#define CATCH_UP_MS        50    /* how late a send may be without losing its place in the pace */
-#define ROUND_MIN          8     /* replies before a rate is judged */
-#define FIRST_RATE         0.001 /* sends per ms: one a second until something is known */
-#define JITTER_MS          100   /* of the network: a full window's sends are spread over this much more */
-#define AIM                0.9   /* of the limit, for the same reason */
+#include "core/governor_internal.h"
 
-static int64_t later(int64_t now_ms, int64_t wait_ms)
+#define FAR_MS (INT64_C(1) << 61)
+#define TOP    0.975 /* of a short window's limit: more is refused for the jitter of arrivals alone */
+#define ROOM   2     /* times what the rate and the latency need in flight */
+
+int64_t governor_later(int64_t now_ms, int64_t wait_ms)
 {
     int64_t t;
 
     return __builtin_add_overflow(now_ms, wait_ms, &t) ? INT64_MAX : t;
 }
 
-/* 0 when the clock went backwards, and no overflow either way. */
-static int64_t since(int64_t then_ms, int64_t now_ms)
+/* A clock that went back, or is far off, moves on from where it was. */
+int64_t governor_clock(struct governor *g, int64_t now_ms)
 {
-    int64_t d;
+    int64_t t = now_ms > FAR_MS ? FAR_MS : now_ms < -FAR_MS ? -FAR_MS : now_ms;
 
-    if (now_ms <= then_ms)
-        return 0;
-    return __builtin_sub_overflow(now_ms, then_ms, &d) ? INT64_MAX : d;
-}
-
-static double bounded(double x, double low, double high)
-{
-    return x < low ? low : x > high ? high : x;
+    t += g->shift_ms;
+    if (t < g->last_ms) {
+        g->shift_ms += g->last_ms - t;
+        t = g->last_ms;
+    }
+    if (t > FAR_MS) {
+        g->shift_ms -= t - FAR_MS;
+        t = FAR_MS;
+    }
+    g->last_ms = t;
+    return t;
 }
 
 /* ---- options ---- */
@@ -38,7 +39,15 @@ static double bounded(double x, double low, double high)
 void governor_init(struct governor *g, const struct governor_options *o)
 {
     memset(g, 0, sizeof *g);
+    g->last_ms = -FAR_MS;
     g->last_429_ms = -1;
+    g->refusal_ms = 200;
+    g->pause_until_ms = g->probe_ms = g->full_ms = g->pacer.due_ms = g->trust.since_ms = g->scored_ms =
+        -FAR_MS;
+    g->pacer.cut_ms = -FAR_MS;
+    g->trust.size = 1;
+    send_log_init(&g->log, 0);
+    bank_init(&g->bank);
     governor_set_options(g, o);
 }
 
@@ -63,307 +72,162 @@ void governor_set_options(struct governor *g, const struct governor_options *o)
         p->hold_cap_ms = p->hold_base_ms;
 }
 
-/* The part of a limit that is ours. */
-static double usable(const struct governor *g, long long limit)
+void governor_set_wall(struct governor *g, int64_t wall_offset_ms)
 {
-    return (double)limit * (100 - g->opt.leave_percent) / 100;
+    g->bank.wall_ms = wall_offset_ms - g->shift_ms;
 }
 
-/* ---- pace ---- */
-
-/* ms between two sends, 0: no pacing. */
-static double interval(const struct governor *g)
+int64_t governor_elapsed(const struct governor *g, int64_t then, int64_t now_ms)
 {
-    double rate = g->rate, most = g->opt.max_per_second / 1000;
+    int64_t now = now_ms > FAR_MS ? FAR_MS : now_ms < -FAR_MS ? -FAR_MS : now_ms;
+
+    now += g->shift_ms;
+    return now > then ? now - then : 0;
+}
+
+double governor_usable(const struct governor *g, double limit)
+{
+    double u = limit * (100 - g->opt.leave_percent) / 100;
+
+    return u > 1 ? u : 1;
+}
+
+/* ---- what is known ---- */
+
+int64_t governor_proof_ms(const struct governor *g)
+{
+    double q = 2.5 * g->refusal_ms;
+
+    return q < 350 ? 350 : q > 3000 ? 3000 : (int64_t)q;
+}
+
+/* Entered when every plausible window is short, left when none is. */
+static bool all_short(struct governor *g)
+{
+    if (g->bank.readings < 4)
+        return false;
+    if (g->mode == GOVERNOR_PACING)
+        return bank_shortest_ms(&g->bank) <= GOVERNOR_SHORT_MS;
+    return bank_longest_ms(&g->bank) <= GOVERNOR_SHORT_MS;
+}
+
+static void start_pacing(struct governor *g, int64_t now)
+{
+    double limit = governor_usable(g, (double)g->limit_in_force);
+
+    g->pacer.most = TOP * limit / (double)bank_windows_ms[0];
+    g->pacer.climbing = true;
+    g->pacer.coarse = false;
+    pacer_set(&g->pacer, 0.96 * limit / (double)bank_longest_ms(&g->bank), now);
+}
+
+static enum governor_mode mode_by_limit(struct governor *g)
+{
+    if (!bank_fits(&g->bank))
+        return GOVERNOR_HEADERLESS;
+    return all_short(g) ? GOVERNOR_PACING : GOVERNOR_COUNTING;
+}
+
+void governor_choose_mode(struct governor *g, int64_t now)
+{
+    enum governor_mode was = g->mode;
 
     if (g->opt.hint_limit > 0)
-        rate = usable(g, g->opt.hint_limit) / ((double)g->opt.hint_window_ms + JITTER_MS);
-    if (most > 0 && (rate <= 0 || rate > most))
-        rate = most;
-    return rate > 0 ? bounded(1 / rate, 0, 86400e3) : 0;
-}
-
-/* Starts a round. Never slower than the probes of a hold would go, so that a rate cannot fade to nothing. */
-static void set_rate(struct governor *g, double rate)
-{
-    g->rate = bounded(rate, 1 / (double)g->opt.hold_cap_ms, 1e6);
-    g->round_seq = g->next_seq;
-    g->round_paced = g->round_replies = g->round_readings = g->round_used = 0;
-}
-
-/* The send that is taken now, and when the next one is due. */
-static void step_pace(struct governor *g, int64_t now_ms)
-{
-    double step = interval(g) + g->due_fraction;
-    int64_t whole = (int64_t)step;
-    bool waited = g->admitted && g->due_ms <= now_ms && since(g->due_ms, now_ms) <= CATCH_UP_MS;
-
-    if (waited)
-        g->round_paced++;
-    g->due_ms = later(waited ? g->due_ms : now_ms, whole);
-    g->due_fraction = step - (double)whole;
-}
-
-/* ---- hold ---- */
-
-static bool probe_proven(const struct governor *g, int64_t now_ms)
-{
-    return g->probing && g->probe_on_wire && since(g->probe_ms, now_ms) >= GOVERNOR_PROOF_MS;
-}
-
-static void free_probe(struct governor *g)
-{
-    g->probing = g->probe_on_wire = false;
-    g->probe_ahead = 0;
-}
-
-static void ramp_up(struct governor *g)
-{
-    g->ramp = g->ramp > g->opt.max_concurrency / 2 ? 0 : g->ramp * 2;
-}
-
-void governor_ramp(struct governor *g)
-{
-    g->ramp = 1;
-    g->ramp_older = g->in_flight - g->pending;
-    g->ramp_seq = g->next_seq;
-}
-
-/* The probe was admitted, or another request sent since the hold began was. */
-static void end_hold(struct governor *g)
-{
-    g->held = false;
-    g->holds = 0;
-    free_probe(g);
-    governor_ramp(g);
-    g->ramp_seq = g->hold_seq; /* the probe is the first of the new ones */
-    g->ramp_older--;
-}
-
-/* Full jitter: after many clients were refused together they must not come back together. */
-static int64_t backoff(const struct governor *g, uint64_t random)
-{
-    int64_t most = g->opt.hold_base_ms;
-
-    for (int i = 1; i < g->holds && most < g->opt.hold_cap_ms; i++)
-        most = most > g->opt.hold_cap_ms / 2 ? g->opt.hold_cap_ms : most * 2;
-    return 1 + (int64_t)(random % (uint64_t)most);
-}
-
-static int64_t hold_for(const struct governor *g, const struct governor_reading *r)
-{
-    int64_t wait = r->retry_after_ms;
-
-    /* A server that always says 0 would otherwise be asked once a round trip for ever. */
-    if (wait < 0 || (wait == 0 && g->holds > 1))
-        return backoff(g, r->random);
-    if (wait > RETRY_AFTER_MAX_MS)
-        wait = RETRY_AFTER_MAX_MS;
-    return wait + (int64_t)(r->random % (uint64_t)(wait / 10 + 1));
-}
-
-static void close_account(struct governor *g, const struct governor_reading *r, int64_t now_ms)
-{
-    if (g->holds < INT32_MAX)
-        g->holds++;
-    g->closed_until_ms = later(now_ms, hold_for(g, r));
-}
-
-/* The first rate: what was achieved so far, or what is safe for most windows of this limit. */
-static double first_rate(const struct governor *g, int64_t now_ms)
-{
-    double elapsed = (double)since(g->first_admit_ms, now_ms);
-    double had = elapsed > 0 ? 0.7 * (double)g->replies_total / elapsed : 0;
-    double per_minute = AIM * usable(g, g->has_reading ? g->limit : 0) / 60e3;
-
-    had = had > FIRST_RATE ? had : FIRST_RATE;
-    return had > per_minute ? had : per_minute;
-}
-
-static void begin_hold(struct governor *g, const struct governor_reading *r, int64_t now_ms)
-{
-    bool same_flight = r->seq < g->hold_seq; /* as the last hold: it has lowered the rate already */
-
-    g->held = true;
-    g->held_since_ms = now_ms;
-    g->hold_seq = g->next_seq;
-    g->ramp = 0;
-    close_account(g, r, now_ms);
-    if (same_flight)
+        g->mode = GOVERNOR_TOLD;
+    else if (g->unlimited > 0 && (g->limit_in_force == 0 || g->unlimited >= 20))
+        g->mode = GOVERNOR_OPEN;
+    else if (g->limit_in_force > 0 && g->silent < 50)
+        g->mode = mode_by_limit(g);
+    else
+        g->mode = g->silent > 0 ? GOVERNOR_HEADERLESS : GOVERNOR_OPENING;
+    if (g->mode == was)
         return;
-    if (g->rate <= 0) {
-        set_rate(g, first_rate(g, now_ms));
-    } else {
-        set_rate(g, g->rate * 0.8);
-        g->cut = true;
-    }
+    if (g->mode == GOVERNOR_PACING)
+        start_pacing(g, now);
+    else if (g->mode == GOVERNOR_HEADERLESS) {
+        g->pacer.most = 0;
+        g->pacer.climbing = false;
+        g->pacer.coarse = true;
+        if (was != GOVERNOR_OPENING && was != GOVERNOR_OPEN)
+            governor_learn_rate(g, now, now);
+    } else if (g->mode != GOVERNOR_TOLD)
+        g->pacer.rate = 0;
 }
 
-static void refused(struct governor *g, const struct governor_reading *r, int64_t now_ms)
+/* Jitter hides which of the short windows it is; the pace that is sustained tells. */
+int governor_model(const struct governor *g)
 {
-    g->refused_total++;
-    g->last_429_ms = now_ms;
-    if (!g->held) {
-        if (r->seq >= g->hold_seq || r->retry_after_ms > 0)
-            begin_hold(g, r, now_ms);
-        return;
+    double sustained;
+    int best = g->bank.best;
+
+    if (g->mode != GOVERNOR_PACING || g->pacer.rate <= 0 || g->pacer.climbing)
+        return best;
+    sustained = governor_usable(g, (double)g->limit_in_force) / g->pacer.rate;
+    for (int i = 0; i < BANK_MODELS && bank_window_ms(i) <= GOVERNOR_SHORT_MS; i++) {
+        double far = sustained / (double)bank_window_ms(i), now = sustained / (double)bank_window_ms(best);
+
+        far = far > 1 ? far : 1 / far;
+        now = now > 1 ? now : 1 / now;
+        if (far < now || (far <= now && g->bank.error[i] < g->bank.error[best]))
+            best = i;
     }
-    if (g->probing && g->probe_on_wire && r->seq == g->probe_seq) {
-        free_probe(g);
-        close_account(g, r, now_ms);
-        return;
-    }
-    if (r->retry_after_ms > 0) { /* late refusals may ask for more patience, not for less */
-        int64_t until = later(now_ms, hold_for(g, r));
-
-        g->closed_until_ms = until > g->closed_until_ms ? until : g->closed_until_ms;
-    }
-}
-
-void governor_release(struct governor *g, int64_t now_ms)
-{
-    if (g->held)
-        g->closed_until_ms = now_ms;
-}
-
-/* ---- what the headers say ---- */
-
-static void judge_round(struct governor *g)
-{
-    double factor = g->cut ? 1.03 : 1.5;
-
-    if (g->round_readings > 0) {
-        double used = g->round_used > 0 ? (double)g->round_used : 1;
-        double room = AIM * usable(g, g->paced_limit) / used;
-
-        factor = room > 1.1 ? bounded(room, 1, 4) : 1.02;
-    }
-    /* Where jobs or slots were short, the rate was not tried. */
-    if (g->round_paced * 2 < g->round_replies)
-        factor = 1;
-    set_rate(g, g->rate * factor);
-}
-
-static void count_in_round(struct governor *g, const struct governor_reading *r, bool reading)
-{
-    if (g->rate <= 0 || r->seq < g->round_seq)
-        return;
-    g->round_replies++;
-    if (reading && r->limit == g->paced_limit) {
-        g->round_readings++;
-        if (r->limit - r->remaining > g->round_used)
-            g->round_used = r->limit - r->remaining;
-    }
-    /* A window that had not moved on since would show every request of the round as used. */
-    if (g->round_replies >= ROUND_MIN && g->round_replies >= 2 * g->round_used)
-        judge_round(g);
-}
-
-/* 0 of 0 is what a server says whose limiter is broken: unknown, not "stop". */
-static bool plausible(long long limit, long long remaining)
-{
-    return limit > 0 && limit <= LIMIT_MAX && remaining >= 0 && remaining <= limit;
-}
-
-static void take_reading(struct governor *g, const struct governor_reading *r, int64_t now_ms)
-{
-    bool confirmed = g->has_reading && g->limit == r->limit;
-
-    if (g->has_reading && r->seq < g->reading_seq)
-        return;
-    g->has_reading = true;
-    g->reading_seq = r->seq;
-    g->limit = r->limit;
-    g->remaining = r->remaining;
-    if (g->paced_limit == 0) {
-        double first = first_rate(g, now_ms);
-
-        set_rate(g, g->rate > first ? g->rate : first);
-        g->paced_limit = r->limit;
-    } else if (confirmed && r->limit != g->paced_limit) {
-        /* Only when two in a row say so: one may be garbage. */
-        set_rate(g, g->rate * (double)r->limit / (double)g->paced_limit);
-        g->paced_limit = r->limit;
-    }
+    return best;
 }
 
 /* ---- slots ---- */
 
-int governor_cap(const struct governor *g)
+/* A look whether the window is shorter, and a probe against all hypotheses, come half as often each time. */
+static void note_probe(struct governor *g, int64_t now)
 {
-    int cap = g->opt.max_concurrency;
-
-    if (g->held)
-        return 1;
-    if (g->ramp > 0 && g->ramp < cap - g->ramp_older)
-        return g->ramp + g->ramp_older;
-    return cap;
-}
-
-/* When the hold lets the next one through; `now` when there is none. */
-static int64_t next_by_hold(const struct governor *g, int64_t now_ms)
-{
-    if (!g->held || probe_proven(g, now_ms))
-        return now_ms;
-    if (g->probing && (!g->probe_on_wire || now_ms < g->probe_ms))
-        return GOVERNOR_ON_COMPLETION;
-    if (g->probing)
-        return later(g->probe_ms, GOVERNOR_PROOF_MS);
-    if (now_ms < g->held_since_ms) /* the clock went backwards: do not wait for it to come back */
-        return now_ms;
-    return g->closed_until_ms;
-}
-
-/* Whether only the ramp stands in the way. */
-static bool ramp_is_full(const struct governor *g)
-{
-    return !g->held && g->in_flight >= governor_cap(g);
-}
-
-int64_t governor_next(const struct governor *g, int64_t now_ms)
-{
-    int64_t at = next_by_hold(g, now_ms);
-
-    if (g->in_flight >= g->opt.max_concurrency)
-        return GOVERNOR_ON_COMPLETION;
-    if (!g->admitted || now_ms < g->last_admit_ms) /* as above */
-        return at;
-    if (ramp_is_full(g) && later(g->last_admit_ms, GOVERNOR_PROOF_MS) > at)
-        at = later(g->last_admit_ms, GOVERNOR_PROOF_MS);
-    if (interval(g) > 0 && g->due_ms > at)
-        at = g->due_ms;
-    return at;
+    if (!g->next_is_idle_probe) {
+        g->probe_ms = now;
+        return;
+    }
+    if (now < g->explore_ms) {
+        if (g->idle_probes < 20)
+            g->idle_probes++;
+        return;
+    }
+    if (g->explore_after_ms < INT64_C(30) * 86400000)
+        g->explore_after_ms *= 2;
+    g->explore_ms = now + g->explore_after_ms;
 }
 
 void governor_admit(struct governor *g, int64_t now_ms)
 {
-    if (g->held && probe_proven(g, now_ms))
-        end_hold(g);
-    if (ramp_is_full(g))
-        ramp_up(g); /* nothing was refused for long enough */
-    step_pace(g, now_ms);
-    if (g->held && !g->probing) {
-        g->probing = true;
-        g->probe_on_wire = false;
-        g->probe_ahead = g->pending;
+    int64_t now = governor_clock(g, now_ms);
+    double step = governor_interval(g);
+
+    if (governor_ramp_is_full(g))
+        governor_ramp_up(g); /* nothing was refused for long enough */
+    if (step > 0 && pacer_step(&g->pacer, step, now) &&
+        (g->mode == GOVERNOR_PACING || g->mode == GOVERNOR_HEADERLESS) && g->pacer.rate > 0)
+        pacer_grow(&g->pacer);
+    if (g->next_is_trusted)
+        g->trust.used++;
+    if (g->next_is_probe && !g->probe.out) {
+        g->probe = (struct governor_probe){.out = true, .ahead = g->pending};
+        note_probe(g, now);
     }
+    g->next_is_probe = g->next_is_idle_probe = g->next_is_trusted = false;
     if (!g->admitted)
-        g->first_admit_ms = now_ms;
+        g->first_ms = now;
     g->admitted = true;
-    g->last_admit_ms = now_ms;
+    g->last_admit_ms = now;
     g->in_flight++;
     g->pending++;
     g->admitted_total++;
 }
 
-static void end_slot(struct governor *g)
+void governor_end_slot(struct governor *g)
 {
     if (g->in_flight > 0)
         g->in_flight--;
     if (g->ramp_older > g->in_flight)
         g->ramp_older = g->in_flight;
     if (g->in_flight == 0)
-        free_probe(g); /* whatever became of it: nothing is out that could report */
+        g->probe = (struct governor_probe){
+            .out = false}; /* whatever became of it: nothing is out that could report */
 }
 
 /* Slots have no names before they are sent, so an older one may stand in for the probe. That is harmless:
@@ -373,99 +237,63 @@ void governor_withdraw(struct governor *g, int64_t now_ms)
     (void)now_ms;
     if (g->pending > 0)
         g->pending--;
-    if (g->probing && !g->probe_on_wire) {
-        if (g->probe_ahead > 0)
-            g->probe_ahead--;
+    if (g->probe.out && !g->probe.on_wire) {
+        if (g->probe.ahead > 0)
+            g->probe.ahead--;
         else
-            free_probe(g);
+            g->probe = (struct governor_probe){.out = false};
     }
-    end_slot(g);
+    governor_end_slot(g);
 }
 
 uint64_t governor_sent(struct governor *g, int64_t now_ms)
 {
-    uint64_t seq = g->next_seq++;
+    int64_t now = governor_clock(g, now_ms);
+    uint64_t seq = send_log_add(&g->log, now);
 
+    bank_sent(&g->bank, &g->log);
+    g->flying_ms += (double)now;
     if (g->pending > 0)
         g->pending--;
-    if (!g->probing || g->probe_on_wire)
+    if (!g->probe.out || g->probe.on_wire)
         return seq;
-    if (g->probe_ahead > 0) {
-        g->probe_ahead--;
+    if (g->probe.ahead > 0) {
+        g->probe.ahead--;
     } else {
-        g->probe_on_wire = true;
-        g->probe_seq = seq;
-        g->probe_ms = now_ms;
+        g->probe.on_wire = true;
+        g->probe.seq = seq;
+        g->probe.sent_ms = now;
     }
     return seq;
 }
 
-void governor_reply(struct governor *g, const struct governor_reading *r, int64_t now_ms)
-{
-    bool reading = r->has_limit && plausible(r->limit, r->remaining);
+/* ---- cap ---- */
 
-    if (r->seq < g->ramp_seq && g->ramp_older > 0)
-        g->ramp_older--;
-    if (r->rate_limited) {
-        refused(g, r, now_ms);
-    } else {
-        g->replies_total++;
-        if (g->held && r->seq >= g->hold_seq)
-            end_hold(g);
-        if (r->success && g->ramp > 0)
-            ramp_up(g);
-    }
-    if (reading)
-        take_reading(g, r, now_ms);
-    if (!r->rate_limited)
-        count_in_round(g, r, reading);
-    end_slot(g);
+/* What the learned rate can keep busy: by the average latency, or by how long what is out has been out, which
+ * is the better guess while only quick ones have come back. */
+static double sustained(const struct governor *g)
+{
+    double rate = g->pacer.rate, flying = g->in_flight - g->pending, age = 0;
+
+    if (g->mode == GOVERNOR_COUNTING && g->readings >= 20)
+        rate = (double)g->limit_in_force / (double)bank_shortest_ms(&g->bank);
+    else if (g->mode != GOVERNOR_PACING)
+        return 0;
+    if (flying > 0)
+        age = (double)g->last_ms - g->flying_ms / flying;
+    if (age < g->latency_ms)
+        age = g->latency_ms;
+    return ROOM * rate * age + 2 * (double)g->limit_in_force + 8;
 }
 
-/* ---- for people ---- */
-
-const char *governor_reason(const struct governor *g)
+int governor_cap(const struct governor *g)
 {
-    double step = interval(g), most = g->opt.max_per_second / 1000;
+    int cap = g->opt.max_concurrency;
+    double enough = sustained(g);
 
-    if (g->held)
-        return g->probing ? "rate limited, one request probes" : "rate limited, waiting";
-    if (g->ramp > 0)
-        return "ramping up after a hold";
-    if (most > 0 && step <= 1 / most)
-        return "paced by max_per_second";
-    if (g->opt.hint_limit > 0)
-        return "paced by the configured limit";
-    return step > 0 ? "paced by the server's rate limit" : "max_concurrency";
-}
-
-static bool parse_count(const char *s, long long *out)
-{
-    long long n = 0;
-
-    if (!s)
-        return false;
-    s += strspn(s, " \t");
-    if (*s < '0' || *s > '9')
-        return false;
-    for (; *s >= '0' && *s <= '9'; s++) {
-        n = n * 10 + (*s - '0');
-        if (n > LIMIT_MAX)
-            return false;
-    }
-    if (s[strspn(s, " \t\r\n")] != '\0')
-        return false;
-    *out = n;
-    return true;
-}
-
-bool governor_parse_headers(const char *limit, const char *remaining, long long *l, long long *r)
-{
-    long long a, b;
-
-    if (!parse_count(limit, &a) || !parse_count(remaining, &b) || !plausible(a, b))
-        return false;
-    *l = a;
-    *r = b;
-    return true;
+    if (enough > 0 && enough < cap)
+        cap = (int)enough;
+    if (g->ramp > 0 && g->ramp < cap - g->ramp_older)
+        return g->ramp + g->ramp_older;
+    return cap;
 }

@@ -158,6 +158,7 @@ static void follow_wall_clock(struct engine *e, int64_t now_ms, int64_t unix_ms)
     if (jump > -2000 && jump < 2000)
         return;
     e->wall_offset_ms = offset;
+    governor_set_wall(&e->governor, offset);
     log_line(LOG_WARN, NULL, "the clock jumped by %lld s: waiting retries keep their distance",
              (long long)(jump / 1000));
     store_shift_backoff(e->store, jump, unix_ms + e->cfg.retry_cap_ms, NULL, NULL);

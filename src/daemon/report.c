@@ -140,8 +140,8 @@ static void add_rate_hold(struct hold_list *l, const struct governor *g, int64_t
                .cause = "429",
                .reason = "the rate limit of the account was met",
                .held_for_ms = now_ms - g->held_since_ms,
-               .next_probe_ms = g->probing ? -1 : wait,
-               .probing = g->probing,
+               .next_probe_ms = g->probe.out ? -1 : wait,
+               .probing = g->probe.out,
                .refusals = g->holds,
            });
 }

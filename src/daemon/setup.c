@@ -326,6 +326,7 @@ int engine_open(struct engine *e, uv_loop_t *loop, const struct engine_options *
         return rc;
     const struct governor_options none = {.max_concurrency = 1};
     governor_init(&e->governor, &none);
+    governor_set_wall(&e->governor, e->wall_offset_ms);
     engine_apply_config(e);
     int err = alarm_open(&e->alarm, loop, on_alarm, e);
     if (err != 0) {

@@ -1,0 +1,30 @@
+/* governor_internal - what the files of the governor share. */
+#ifndef FLOWSPOOL_CORE_GOVERNOR_INTERNAL_H
+#define FLOWSPOOL_CORE_GOVERNOR_INTERNAL_H
+
+#include "core/governor.h"
+
+#define GOVERNOR_SHORT_MS    2000 /* windows up to this are paced, not counted */
+#define GOVERNOR_LIMIT_MAX   1000000000LL
+#define GOVERNOR_HOLD_MAX_MS (3600 * INT64_C(1100)) /* an hour, and a tenth of jitter */
+
+int64_t governor_later(int64_t now_ms, int64_t wait_ms);
+int64_t governor_clock(struct governor *g, int64_t now_ms);
+/* From a time of the governor's own to a caller's, 0 at least. */
+int64_t governor_elapsed(const struct governor *g, int64_t then, int64_t now_ms);
+double governor_interval(const struct governor *g);
+/* The part of a limit that is ours. */
+double governor_usable(const struct governor *g, double limit);
+/* So long after its send, a request that was not refused was admitted. */
+int64_t governor_proof_ms(const struct governor *g);
+/* The hypothesis that is told to people and kept. */
+int governor_model(const struct governor *g);
+void governor_choose_mode(struct governor *g, int64_t now);
+void governor_admitted(struct governor *g, uint64_t seq);
+/* Paces at what was admitted lately, of requests sent up to `sent_ms`. */
+void governor_learn_rate(struct governor *g, int64_t sent_ms, int64_t now);
+bool governor_ramp_is_full(const struct governor *g);
+void governor_ramp_up(struct governor *g);
+void governor_end_slot(struct governor *g);
+
+#endif
