@@ -151,7 +151,7 @@ static void test_explores(void **state)
     }
     assert_in_range(n, 2, 5);
     for (int i = 2; i < n; i++)
-        assert_true(looked[i] - looked[i - 1] > 1.8 * (double)(looked[i - 1] - looked[i - 2]));
+        assert_true(10 * (looked[i] - looked[i - 1]) > 18 * (looked[i - 1] - looked[i - 2]));
 }
 
 static void test_changed_limit(void **state)
