@@ -97,6 +97,12 @@ static int judge(struct drain *d, const struct status *s)
     return CLI_OK;
 }
 
+/* Busy, or it ended in the middle of the question: the next one tells. */
+static bool may_pass(enum ask_rc rc)
+{
+    return rc == ASK_SILENT || rc == ASK_REFUSED;
+}
+
 static int look(struct drain *d)
 {
     struct arena a = {0};
@@ -109,7 +115,7 @@ static int look(struct drain *d)
         status = judge(d, &s);
     else if (rc == ASK_NOBODY)
         status = tell_left_over(d->cfg);
-    else if (rc != ASK_SILENT || clock_mono_ms() - d->answered_ms > SILENT_MS)
+    else if (!may_pass(rc) || clock_mono_ms() - d->answered_ms > SILENT_MS)
         status = offline_refuse(rc == ASK_SILENT ? ASK_UNSURE : rc, reason);
     arena_free(&a);
     return status;

@@ -189,6 +189,9 @@ static void explain_blocks(struct explanation *e, const struct explain_state *s,
         explain_missing(e, s, j);
     if ((r->blocked & JOB_BLOCK_HOLD_FILE) != 0)
         explain_add(e, "held_file", rename_back(e, r), "it is held: its file is called %s.hold", r->path);
+    if ((r->blocked & JOB_BLOCK_CONFLICT) != 0)
+        explain_add(e, "refused", "rename one of the two files",
+                    "its file is refused: another job's outcome has the same name");
     if ((r->blocked & JOB_BLOCK_HOLD) != 0)
         explain_add(e, "held", command(e, "release", r), "it is held, by flowspool hold");
     if (j->waits_for_old)

@@ -94,6 +94,8 @@ const char *shown_why(const struct job_row *r, int64_t now_ms, char *buf, size_t
     case SHOWN_HELD:
         if ((r->blocked & JOB_BLOCK_CANCEL) != 0)
             return "being cancelled";
+        if ((r->blocked & JOB_BLOCK_CONFLICT) != 0)
+            return "its file is refused: see flowspool list --state refused";
         return (r->blocked & JOB_BLOCK_HOLD_FILE) != 0 ? "its file ends in .hold"
                                                        : "to let it go: flowspool release";
     case SHOWN_MISSING:

@@ -7,29 +7,14 @@
 #include "cli/terminal.h"
 #include "cli/timewords.h"
 #include "core/holdwords.h"
+#include "core/statustext.h"
 
 #define LABEL_WIDTH 10
-
-/* Whether nothing at all is sent for a while that nobody knows. */
-static bool is_stopped(const struct status *s)
-{
-    for (size_t i = 0; i < s->nholds; i++)
-        if (strcmp(s->holds[i].kind, STATUS_GATE) == 0 || strcmp(s->holds[i].kind, STATUS_ACCOUNT) == 0 ||
-            strcmp(s->holds[i].kind, STATUS_ENDPOINT) == 0)
-            return true;
-    return false;
-}
 
 int64_t overview_left_ms(const struct overview *o)
 {
     int64_t left = o->counts.waiting + o->counts.in_flight + o->counts.replied;
-    if (o->daemon != ASK_ANSWERED || !o->has_state)
-        return -1;
-    if (left == 0)
-        return 0;
-    if (is_stopped(&o->status))
-        return -1;
-    return o->status.per_second > 0 ? (int64_t)((double)left / o->status.per_second * 1000) : -1;
+    return o->daemon == ASK_ANSWERED && o->has_state ? status_time_for(&o->status, left) : -1;
 }
 
 /* ---- the subjects ---- */

@@ -39,6 +39,7 @@ enum job_block {
     JOB_BLOCK_HOLD = 4,       /* flowspool hold */
     JOB_BLOCK_SUPERSEDED = 8, /* the file holds another identity now; row kept for history */
     JOB_BLOCK_CANCEL = 16,    /* flowspool cancel: its error follows, unless a result comes first */
+    JOB_BLOCK_CONFLICT = 64,  /* its file is refused for now: another job has the name of an outcome in it */
     JOB_ASKED_AGAIN = 32, /* no block, and only on jobs that ended: flowspool retry; the next look runs it */
 };
 

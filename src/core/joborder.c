@@ -86,6 +86,8 @@ static struct joborder_effect retry(const struct joborder_job *j, bool force)
         return refuse("its file is gone");
     if (has(j, JOB_BLOCK_HOLD_FILE))
         return refuse("it is held: rename its file back first");
+    if (!has_ended(j) && has(j, JOB_BLOCK_CONFLICT))
+        return refuse("its file is refused: rename one of the two whose outcomes have the same name");
     if (has_ended(j))
         return at_once();
     return refuse(has(j, JOB_BLOCK_HOLD) ? "it is held; to let it go: flowspool release"

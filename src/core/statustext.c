@@ -39,6 +39,7 @@ static const char *instant(int64_t unix_ms, char buf[UNITS_INSTANT_SIZE])
     return buf;
 }
 
+/* Whether nothing at all is sent for a while that nobody knows. */
 static bool is_stopped(const struct status *s)
 {
     for (size_t i = 0; i < s->nholds; i++)
@@ -53,15 +54,18 @@ static int64_t left(const struct status *s)
     return s->counts.waiting + s->counts.in_flight;
 }
 
-int64_t status_left_ms(const struct status *s)
+int64_t status_time_for(const struct status *s, int64_t jobs)
 {
-    if (!s->has_counts)
-        return -1;
-    if (left(s) == 0)
+    if (jobs == 0)
         return 0;
     if (is_stopped(s) || s->per_second <= 0)
         return -1;
-    return (int64_t)((double)left(s) / s->per_second * 1000);
+    return (int64_t)((double)jobs / s->per_second * 1000);
+}
+
+int64_t status_left_ms(const struct status *s)
+{
+    return s->has_counts ? status_time_for(s, left(s)) : -1;
 }
 
 static void put_head(struct text *t, const struct status *s, const struct status_text_about *about)

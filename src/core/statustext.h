@@ -20,6 +20,8 @@ struct status_text_about {
 /* Returns the length; what does not fit is cut. */
 size_t status_text(const struct status *s, const struct status_text_about *about, char buf[STATUS_TEXT_SIZE]);
 
+/* How long so many jobs take at this rate, in ms; -1: not known. */
+int64_t status_time_for(const struct status *s, int64_t jobs);
 /* Milliseconds until the jobs that may run are done at this rate; -1: not known. */
 int64_t status_left_ms(const struct status *s);
 

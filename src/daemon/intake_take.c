@@ -56,9 +56,20 @@ static void on_conflict_written(void *arg, enum store_rc rc)
     finish(arg);
 }
 
+/* What the file held before is not what it holds now: it waits until the conflict is over. */
+static void stop_jobs(struct intake *in, int64_t file_id)
+{
+    size_t count = 0;
+    struct job_row *jobs = file_id != 0 ? store_file_jobs(in->o.store, file_id, &count) : NULL;
+    for (size_t i = 0; i < count; i++)
+        in->o.host.drop(in->o.host.arg, jobs[i].id);
+    job_rows_free(jobs, count);
+}
+
 static void write_conflict(struct take_done *d)
 {
     struct intake *in = d->in;
+    stop_jobs(in, d->conflict.file.id);
     d->conflict.file.state = FILE_CONFLICT;
     d->conflict.file.path = d->path;
     d->conflict.file.fault = d->fault;

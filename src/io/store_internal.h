@@ -22,7 +22,8 @@
 _Static_assert(JOB_WAITING == 0 && JOB_SENT == 1 && JOB_REPLIED == 2 && JOB_DONE == 3 && JOB_FAILED == 4,
                "job states in SQL");
 _Static_assert(JOB_BLOCK_MISSING == 1 && JOB_BLOCK_HOLD_FILE == 2 && JOB_BLOCK_HOLD == 4 &&
-                   JOB_BLOCK_SUPERSEDED == 8 && JOB_BLOCK_CANCEL == 16 && JOB_ASKED_AGAIN == 32,
+                   JOB_BLOCK_SUPERSEDED == 8 && JOB_BLOCK_CANCEL == 16 && JOB_ASKED_AGAIN == 32 &&
+                   JOB_BLOCK_CONFLICT == 64,
                "block bits in SQL");
 _Static_assert(FILE_OK == 0 && FILE_REFUSED == 1 && FILE_CONFLICT == 2, "file states in SQL");
 

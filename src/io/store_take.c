@@ -103,13 +103,18 @@ static int update_file(struct writer *w, const struct file_row *f)
     return rc;
 }
 
-/* Path, hold and presence of a file are those of all its jobs. */
+static int blocks_of(const struct file_row *f)
+{
+    return (f->held ? JOB_BLOCK_HOLD_FILE : 0) | (f->state == FILE_CONFLICT ? JOB_BLOCK_CONFLICT : 0);
+}
+
+/* Path, hold, presence and refusal of a file are those of all its jobs. */
 static int update_jobs_of_file(struct writer *w, const struct file_row *f)
 {
-    struct query q = query_on(&w->c, "UPDATE jobs SET path = ?1, blocked = (blocked & ~3) | ?2"
-                                     " WHERE file_id = ?3 AND (path <> ?1 OR (blocked & 3) <> ?2)");
+    struct query q = query_on(&w->c, "UPDATE jobs SET path = ?1, blocked = (blocked & ~67) | ?2"
+                                     " WHERE file_id = ?3 AND (path <> ?1 OR (blocked & 67) <> ?2)");
     query_name(&q, f->path);
-    query_int(&q, f->held ? JOB_BLOCK_HOLD_FILE : 0);
+    query_int(&q, blocks_of(f));
     query_int(&q, f->id);
     return query_run(&q);
 }
@@ -343,10 +348,10 @@ static int restore_job(struct writer *w, const struct file_row *f, const struct 
 static int move_in(struct writer *w, const struct file_row *f, int64_t job)
 {
     struct query q =
-        query_on(&w->c, "UPDATE jobs SET file_id = ?, path = ?, blocked = (blocked & ~3) | ? WHERE id = ?");
+        query_on(&w->c, "UPDATE jobs SET file_id = ?, path = ?, blocked = (blocked & ~67) | ? WHERE id = ?");
     query_int(&q, f->id);
     query_name(&q, f->path);
-    query_int(&q, f->held ? JOB_BLOCK_HOLD_FILE : 0);
+    query_int(&q, blocks_of(f));
     query_int(&q, job);
     return writer_change_job(w, &q, job, "known");
 }

@@ -112,6 +112,31 @@ def jobs(spool, *arguments):
     return {j["job"]: j for j in map(json.loads, done.stdout.splitlines())}
 
 
+def order(spool, *arguments):
+    return command("--spool", spool.path, *arguments)
+
+
+def states(spool):
+    return {name: job["state"] for name, job in jobs(spool).items()}
+
+
+def wait_states(spool, **expected):
+    """By stem."""
+    expected = {f"{stem}.yaml": state for stem, state in expected.items()}
+    wait_for(lambda: {k: v for k, v in states(spool).items() if k in expected} == expected, f"{expected}")
+
+
+def paused(spool, daemon, server, *stems, config="", **keys):
+    """A daemon that is paused, and these jobs before it."""
+    d = daemon(server.url, config=config)
+    wait_for(lambda: status(spool)["daemon"] == "running", "the daemon")
+    assert order(spool, "pause").returncode == 0
+    for stem in stems:
+        spool.drop(f"{stem}.yaml", inputs={"text": stem}, **keys)
+    wait_for(lambda: set(states(spool)) >= {f"{s}.yaml" for s in stems}, "the jobs")
+    return d
+
+
 @contextlib.contextmanager
 def frozen(daemon):
     """A daemon that hangs: its sockets accept, nobody answers."""

@@ -19,9 +19,9 @@ def killed_at(calls, nth):
     return traced("/dev/null", "-e", f"trace={calls}", "-e", f"inject={calls}:signal=SIGKILL:when={nth}")
 
 
-def delayed_at(call, trace):
-    """Every such call takes a minute; trace has a line of it when the first begins."""
-    return traced(trace, "-e", f"trace={call}", "-e", f"inject={call}:delay_enter=60000000")
+def delayed_at(call, trace, when="enter"):
+    """Every such call takes a minute, before or after ("exit") it is done; trace has a line of it when the first begins."""
+    return traced(trace, "-e", f"trace={call}", "-e", f"inject={call}:delay_{when}=60000000")
 
 
 def kill_traced(daemon):

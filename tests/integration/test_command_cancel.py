@@ -3,28 +3,15 @@
 import json
 import signal
 
-from command_line import command, frozen, jobs, status
+from command_line import frozen, jobs, order, paused, states, status, wait_states
 from conftest import wait_for
 from hostile_control import posts, release, script, stats
 
 FAST = "retry:\n  max_attempts: 3\n  base: 10ms\n  cap: 20ms\n"
 
 
-def order(spool, *arguments):
-    return command("--spool", spool.path, *arguments)
-
-
 def cancel(spool, *arguments):
     return order(spool, "cancel", *arguments)
-
-
-def states(spool):
-    return {name: job["state"] for name, job in jobs(spool).items()}
-
-
-def wait_states(spool, **expected):
-    expected = {f"{stem}.yaml": state for stem, state in expected.items()}
-    wait_for(lambda: {k: v for k, v in states(spool).items() if k in expected} == expected, f"{expected}, not {states(spool)}")
 
 
 def code(spool, stem):
@@ -32,19 +19,9 @@ def code(spool, stem):
     return outcome and outcome["error"]["code"]
 
 
-def paused(spool, daemon, server, *stems, **keys):
-    d = daemon(server.url, config=FAST)
-    wait_for(lambda: status(spool)["daemon"] == "running", "the daemon")
-    assert order(spool, "pause").returncode == 0
-    for stem in stems:
-        spool.drop(f"{stem}.yaml", inputs={"text": stem}, **keys)
-    wait_for(lambda: set(states(spool)) >= {f"{s}.yaml" for s in stems}, "the jobs")
-    return d
-
-
 def test_a_waiting_job_fails_and_is_not_sent(spool, hostile, daemon):
     server = hostile()
-    paused(spool, daemon, server, "a", "b")
+    paused(spool, daemon, server, "a", "b", config=FAST)
     done = cancel(spool, "a.yaml")
     assert (done.returncode, done.stdout, done.stderr) == (0, "1 job is cancelled\n", "")
     error = spool.outcome("a")
@@ -167,7 +144,7 @@ def test_retry_takes_it_back(spool, hostile, daemon):
 
 def test_a_file_that_is_gone(spool, hostile, daemon):
     server = hostile()
-    paused(spool, daemon, server, "a", "b")
+    paused(spool, daemon, server, "a", "b", config=FAST)
     (spool.path / "a.yaml").unlink()
     wait_states(spool, a="missing")
     done = cancel(spool, "a")
@@ -179,7 +156,7 @@ def test_a_file_that_is_gone(spool, hostile, daemon):
 
 def test_an_edited_or_touched_file_is_another_instruction(spool, hostile, daemon):
     server = hostile()
-    paused(spool, daemon, server, "a", "b")
+    paused(spool, daemon, server, "a", "b", config=FAST)
     assert cancel(spool, "a", "b").returncode == 0
     wait_states(spool, a="failed", b="failed")
     assert order(spool, "resume").returncode == 0
@@ -215,7 +192,7 @@ def test_it_survives_a_crash_right_after_the_answer(spool, hostile, daemon):
 
 def test_without_a_daemon(spool, hostile, daemon):
     server = hostile()
-    d = paused(spool, daemon, server, "a", "b", "c")
+    d = paused(spool, daemon, server, "a", "b", "c", config=FAST)
     d.kill()
     done = cancel(spool, "a.yaml", "b.yaml")
     assert (done.returncode, done.stdout, done.stderr) == (
@@ -233,7 +210,7 @@ def test_without_a_daemon(spool, hostile, daemon):
 
 def test_a_daemon_that_hangs_gets_no_order(spool, hostile, daemon):
     server = hostile()
-    d = paused(spool, daemon, server, "a")
+    d = paused(spool, daemon, server, "a", config=FAST)
     with frozen(d):
         for word in ("cancel", "hold", "release"):
             done = order(spool, word, "--all") if word != "release" else order(spool, "release", "--all")
@@ -247,7 +224,7 @@ def test_a_daemon_that_hangs_gets_no_order(spool, hostile, daemon):
 
 def test_a_locked_state_without_a_socket(spool, hostile, daemon):
     server = hostile()
-    paused(spool, daemon, server, "a")
+    paused(spool, daemon, server, "a", config=FAST)
     (spool.state / "control").unlink()
     for word in ("cancel", "hold"):
         done = order(spool, word, "a")
@@ -269,7 +246,7 @@ def test_wrong_usage(spool, sandbox, daemon):
 
 def test_of_one_workflow(spool, hostile, daemon):
     server = hostile()
-    paused(spool, daemon, server, "a", workflow="wf_a")
+    paused(spool, daemon, server, "a", workflow="wf_a", config=FAST)
     spool.drop("b.yaml", workflow="wf_b")
     wait_states(spool, a="waiting", b="waiting")
     assert cancel(spool, "--workflow", "wf_b").stdout == "1 job is cancelled\n"
@@ -279,7 +256,7 @@ def test_of_one_workflow(spool, hostile, daemon):
 
 def test_one_document_of_several(spool, hostile, daemon):
     server = hostile()
-    paused(spool, daemon, server)
+    paused(spool, daemon, server, config=FAST)
     text = "".join(f"---\nworkflow: wf\nid: {name}\ninputs:\n  text: {name}\n" for name in ("x", "y", "z"))
     spool.drop("m.yaml", text)
     wait_for(lambda: status(spool)["jobs"]["waiting"] == 3, "the jobs")
@@ -297,7 +274,7 @@ def test_one_document_of_several(spool, hostile, daemon):
 
 def test_once_counts_it_as_a_failure(spool, hostile, daemon):
     server = hostile()
-    d = paused(spool, daemon, server, "a", "b")
+    d = paused(spool, daemon, server, "a", "b", config=FAST)
     d.kill()
     assert cancel(spool, "a").returncode == 0 and order(spool, "resume").returncode == 0
     d = daemon(server.url, "--once", config=FAST)

@@ -2,39 +2,16 @@
 
 import signal
 
-from command_line import command, jobs, status
+from command_line import jobs, order, paused, states, status, wait_states
 from conftest import wait_for
 from hostile_control import posts, release, script, stats
 
 FAST = "retry:\n  max_attempts: 3\n  base: 10ms\n  cap: 20ms\n"
 
 
-def order(spool, *arguments):
-    return command("--spool", spool.path, *arguments)
-
-
-def states(spool):
-    return {name: job["state"] for name, job in jobs(spool).items()}
-
-
-def wait_states(spool, **expected):
-    expected = {f"{stem}.yaml": state for stem, state in expected.items()}
-    wait_for(lambda: {k: v for k, v in states(spool).items() if k in expected} == expected, f"{expected}, not {states(spool)}")
-
-
-def paused(spool, daemon, server, *stems, config="", **keys):
-    d = daemon(server.url, config=FAST + config)
-    wait_for(lambda: status(spool)["daemon"] == "running", "the daemon")
-    assert order(spool, "pause").returncode == 0
-    for stem in stems:
-        spool.drop(f"{stem}.yaml", inputs={"text": stem}, **keys)
-    wait_for(lambda: set(states(spool)) >= {f"{s}.yaml" for s in stems}, "the jobs")
-    return d
-
-
 def test_held_until_released(spool, hostile, daemon):
     server = hostile()
-    paused(spool, daemon, server, "a", "b", "c")
+    paused(spool, daemon, server, "a", "b", "c", config=FAST)
     done = order(spool, "hold", "a.yaml", "b.yaml")
     assert (done.returncode, done.stdout, done.stderr) == (0, "2 jobs are held\n", "")
     assert order(spool, "hold", "a.yaml").returncode == 0, "asked for twice"
@@ -101,7 +78,7 @@ def test_released_before_it_comes_back(spool, hostile, daemon):
 
 def test_by_its_name_and_by_order(spool, hostile, daemon):
     server = hostile()
-    d = paused(spool, daemon, server)
+    d = paused(spool, daemon, server, config=FAST)
     job = spool.drop("a.yaml.hold")
     wait_states(spool, a="held")
     done = order(spool, "release", "a")
@@ -123,7 +100,7 @@ def test_by_its_name_and_by_order(spool, hostile, daemon):
 def test_it_outlives_renaming_editing_and_mistakes(spool, hostile, daemon):
     """Who holds a job to change its file does not want the change to be sent at once."""
     server = hostile()
-    d = paused(spool, daemon, server, "a", "m")
+    d = paused(spool, daemon, server, "a", "m", config=FAST)
     assert order(spool, "hold", "a", "m").returncode == 0 and order(spool, "resume").returncode == 0
     (spool.path / "m.yaml").rename(spool.path / "n.yaml")
     wait_states(spool, n="held")
@@ -143,7 +120,7 @@ def test_it_outlives_renaming_editing_and_mistakes(spool, hostile, daemon):
 
 def test_it_goes_with_its_file_and_comes_back_with_it(spool, hostile, daemon):
     server = hostile()
-    paused(spool, daemon, server, "a", "b", config="forget_after: 1s\nrescan: 300ms\n")
+    paused(spool, daemon, server, "a", "b", config=FAST + "forget_after: 1s\nrescan: 300ms\n")
     text = (spool.path / "a.yaml").read_text()
     assert order(spool, "hold", "a", "b").returncode == 0
     assert order(spool, "resume").returncode == 0
@@ -159,7 +136,7 @@ def test_it_goes_with_its_file_and_comes_back_with_it(spool, hostile, daemon):
 
 def test_a_held_job_expires(spool, hostile, daemon):
     server = hostile()
-    paused(spool, daemon, server)
+    paused(spool, daemon, server, config=FAST)
     spool.drop("a.yaml", not_before="2020-01-01T00:00:00Z", expires="2020-01-02T00:00:00Z")
     assert spool.outcome("a")["error"]["code"] == "expired"
     d = 0
@@ -175,7 +152,7 @@ def test_a_held_job_expires(spool, hostile, daemon):
 
 def test_it_survives_a_crash_right_after_the_answer(spool, hostile, daemon):
     server = hostile()
-    d = paused(spool, daemon, server, "a", "b")
+    d = paused(spool, daemon, server, "a", "b", config=FAST)
     done = order(spool, "hold", "a")
     d.send(signal.SIGKILL)
     d.wait()
@@ -194,7 +171,7 @@ def test_it_survives_a_crash_right_after_the_answer(spool, hostile, daemon):
 
 def test_without_a_daemon(spool, hostile, daemon):
     server = hostile()
-    d = paused(spool, daemon, server, "a", "b", "c")
+    d = paused(spool, daemon, server, "a", "b", "c", config=FAST)
     d.kill()
     assert order(spool, "resume").returncode == 0
     assert order(spool, "hold", "a", "b").stdout == "2 jobs are held\n"

@@ -6,7 +6,7 @@ import tempfile
 
 import pytest
 
-from command_line import command, frozen, jobs, status
+from command_line import command, frozen, states, status, wait_states
 from conftest import Spool, wait_for
 from hostile_control import posts, script, stats
 
@@ -15,15 +15,6 @@ HOLD = "retry:\n  max_attempts: 2\n  base: 10ms\n  on_ambiguous: hold\n"
 
 def retry(spool, *arguments):
     return command("--spool", spool.path, "retry", *arguments)
-
-
-def states(spool):
-    return {name: job["state"] for name, job in jobs(spool).items()}
-
-
-def wait_states(spool, **expected):
-    expected = {f"{stem}.yaml": state for stem, state in expected.items()}
-    wait_for(lambda: {k: v for k, v in states(spool).items() if k in expected} == expected, f"{expected}, not {states(spool)}")
 
 
 def same_outcome(spool, stem):

@@ -95,6 +95,7 @@ def test_lines_come_as_jobs_end(spool, server, daemon):
     spool.drop("slow.yaml", workflow="wf_slow")
     with waiting(spool, "*.yaml") as process:
         assert process.stdout.readline() == "a.yaml done\n"
+        wait_for(lambda: posts(server) == 2, "the slow request")
         release(server)
         finish(process, 0, "slow.yaml done")
 

@@ -36,6 +36,7 @@ KEYS = [
     ("retry.on_ambiguous", WORD, ["fail", "Hold", ""]),
     ("settle", DURATION, ["61m", "1", "-1s"]),
     ("shutdown_grace", DURATION, ["25h", "330"]),
+    ("status_file", WORD, ["yes", "True", "1", ""]),
 ]
 TEXT_KEYS = ["api_key_file", "ca_file", "endpoint", "proxy", "spool", "state_dir", "state_group"]
 

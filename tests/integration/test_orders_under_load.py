@@ -6,6 +6,7 @@ the answer to each order says what it found, and from then on only that may foll
 
 import contextlib
 import json
+import os
 import random
 import signal
 import socket
@@ -33,14 +34,16 @@ class Line:
     """Orders straight to the socket: the answer by job, and no process to start."""
 
     def __init__(self, spool):
-        self.path = str(spool.state / "control")
+        self.state = spool.state
         self.socket = None
 
     def ask(self, **order):
         if self.socket is None:
             self.socket = socket.socket(socket.AF_UNIX)
             self.socket.settimeout(30)
-            self.socket.connect(self.path)
+            directory = os.open(self.state, os.O_RDONLY | os.O_DIRECTORY)
+            self.socket.connect(f"/proc/self/fd/{directory}/control")  # a socket's path is short
+            os.close(directory)
             self.answers = self.socket.makefile("r")
         self.socket.sendall(json.dumps(order).encode() + b"\n")
         return json.loads(self.answers.readline())

@@ -116,3 +116,25 @@ def test_killed_while_a_step_takes_long(spool, hostile, once, daemon, call):
     assert once(server.url, config=QUICK)[0] == 0
     assert {n: spool.result(n) for n in "ab"} == said
     assert posts(server) == 2
+
+
+def test_killed_after_a_step_whose_job_has_another_name_by_then(spool, hostile, once, daemon):
+    """The outcome has the new name, but that is not recorded yet; the file was renamed again meanwhile."""
+    server = hostile()
+    path = spool.drop("a.yaml")
+    assert once(server.url, config=QUICK)[0] == 0
+    said = spool.result("a")["result"]
+    trace = spool.path.parent / "trace"
+    path.rename(spool.path / "b.yaml")
+    d = daemon(server.url, config=QUICK, prefix=delayed_at("renameat", trace, "exit"))
+    try:
+        wait_for(lambda: spool.result("b"), "the result under the new name")
+        (spool.path / "b.yaml").rename(spool.path / "c.yaml")
+        spool.drop("later.yaml", workflow="wf_later")
+        wait_for(lambda: "later.yaml" in flowspool(spool, "list", "--json"), "what came after that to be seen")
+    finally:
+        kill_traced(d)
+    assert once(server.url, config=QUICK)[0] == 0
+    assert spool.outcomes() == ["c.result.json", "later.result.json"]
+    assert spool.result("c")["result"] == said and spool.result("c")["job"] == "c.yaml"
+    assert posts(server, "wf_echo") == 1

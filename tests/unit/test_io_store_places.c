@@ -42,7 +42,8 @@ static const char *unplaced(struct fixture *f, size_t max)
 static size_t astray(struct fixture *f, const char *stem, int64_t except)
 {
     size_t count = 0;
-    job_rows_free(store_load_astray(f->s, stem, except, &count), count);
+    struct job_row *rows = store_load_astray(f->s, stem, except, &count);
+    job_rows_free(rows, count);
     return count;
 }
 
@@ -175,7 +176,8 @@ static size_t strays(struct fixture *f, uint64_t ino, int64_t birth)
 {
     size_t count = 0;
     const struct file_sig sig = {.dev = 1, .ino = ino, .btime_ns = birth};
-    job_rows_free(store_load_strays(f->s, &sig, 10, &count), count);
+    struct job_row *rows = store_load_strays(f->s, &sig, 10, &count);
+    job_rows_free(rows, count);
     return count;
 }
 
@@ -208,7 +210,8 @@ static void a_superseded_job_is_found_by_the_file_it_was_in(void **state)
     assert_int_equal(strays(f, 100, 40), 0);
     assert_string_equal(unplaced(f, 10), "1");
     size_t count;
-    job_rows_free(store_file_jobs(f->s, file_of(f, "a.yaml"), &count), count);
+    struct job_row *rows = store_file_jobs(f->s, file_of(f, "a.yaml"), &count);
+    job_rows_free(rows, count);
     assert_int_equal(count, 1);
 }
 
