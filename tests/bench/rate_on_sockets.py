@@ -6,7 +6,8 @@
 A row is one run of one peer against a fresh flowspool-sandbox on the loopback address, from the start of the command to
 its end. The least possible time is that of a client that knows the limiter and loses no time on the way, with at most
 256 in flight: greedy, and with the very latencies that the sandbox draws from the seed, the nth admitted request getting
-the nth. Nobody tells flowspoold anything; it starts without a memory, but in the case warm.
+the nth. (Where there is no limit, cookbook can be faster: it has any number in flight.) Nobody tells flowspoold
+anything; it starts without a memory, but in the case warm.
 
     flowspoold  flowspoold --once with default settings
     asyncio     a semaphore, and a pause that doubles after each 429 (rate_peers.py)
@@ -16,7 +17,7 @@ the nth. Nobody tells flowspoold anything; it starts without a memory, but in th
 A run that takes --at-most times the least possible (and 10 s) is stopped; its row shows what was done by then. The
 programs are those in $FLOWSPOOL_BIN_DIR (default: build/release/bin in the tree). --quick cuts a case to a tenth of its
 jobs and a quarter of its latency, and runs only the first case unless told which. All of it takes about half an hour,
-or with --at-once 4, which is fair only on a machine that is otherwise idle, ten minutes.
+or with --at-once 4, which is fair only where the machine stays idle enough, ten minutes.
 """
 
 import argparse
@@ -219,8 +220,8 @@ def peer_command(peer, case, scratch, url, run):
         per_minute = case.limit * 60000 // case.window_ms if case.kind != "none" else 60000
         return [*script, "budget", url, case.jobs, per_minute]
     # A file each: before another try curl truncates what it wrote, and ends where it cannot, as with /dev/null.
-    curl = ["curl", "--noproxy", "*", "-s", "-o", scratch / "reply-{}", "--retry", 100000, "--retry-delay", 1, "-H", "Authorization: Bearer bench",
-            "-H", "Content-Type: application/json", "-d", '{"text":"job {}"}', url]
+    curl = ["curl", "--noproxy", "*", "-s", "-o", scratch / "reply-{}", "--retry", 100000, "--retry-delay", 1,
+            "-H", "Authorization: Bearer bench", "-H", "Content-Type: application/json", "-d", '{"text":"job {}"}', url]
     (scratch / "numbers").write_text("".join(f"{i}\n" for i in range(case.jobs)))
     return ["xargs", "-a", scratch / "numbers", "-P", case.many, "-I{}", *curl]
 
