@@ -84,7 +84,9 @@ static void jobs_line(struct paragraph *l, const struct overview *o)
     paragraph_end(l);
 }
 
-static void learned_parts(struct paragraph *l, const struct learned *learned, bool past)
+/* separator: before the first of them. */
+static void learned_parts(struct paragraph *l, const char *separator, const struct learned *learned,
+                          bool past)
 {
     char words[LEARNED_WORDS_SIZE];
     learned_words(learned, past, words);
@@ -94,7 +96,8 @@ static void learned_parts(struct paragraph *l, const struct learned *learned, bo
             *next = '\0';
             next += 2;
         }
-        paragraph_part(l, ";", NULL, "%s", part);
+        paragraph_part(l, separator, NULL, "%s", part);
+        separator = ";";
     }
 }
 
@@ -107,7 +110,7 @@ static void last_known(struct paragraph *l, const struct overview *o)
         return;
     span_words(o->now_ms - o->learned_ms, age);
     paragraph_part(l, ";", NULL, "as of %s ago:", age);
-    learned_parts(l, &o->learned, true);
+    learned_parts(l, "", &o->learned, true);
 }
 
 static void rate_line(struct paragraph *l, const struct overview *o)
@@ -123,7 +126,7 @@ static void rate_line(struct paragraph *l, const struct overview *o)
     paragraph_part(l, "", NULL, "%.1f/s", s->per_second);
     paragraph_part(l, ",", NULL, "at most %lld in flight (%s)", (long long)s->cap, s->cap_reason);
     if (s->learned.mode != NULL && s->learned.mode[0] != '\0')
-        learned_parts(l, &s->learned, false);
+        learned_parts(l, ";", &s->learned, false);
     else if (s->limit > 0) /* an older daemon */
         paragraph_part(l, ",", NULL, "the server's limit is %lld", (long long)s->limit);
     int64_t left = overview_left_ms(o);

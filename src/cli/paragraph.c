@@ -29,8 +29,8 @@ static void put_words(struct paragraph *p, char *text)
 {
     bool first = true;
     for (char *word = strsep(&text, " "); word != NULL; word = strsep(&text, " ")) {
-        size_t columns = text_width(word);
-        if (!first && p->indent + p->used + 1 + columns > p->width)
+        size_t columns = text_width(word), separator = text == NULL; /* it may follow the last one */
+        if (!first && p->indent + p->used + 1 + columns + separator > p->width)
             new_line(p);
         else if (!first)
             p->used++, fputc(' ', p->out);

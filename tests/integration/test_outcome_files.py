@@ -214,7 +214,8 @@ def test_replies_beyond_max_response_memory_are_in_files(spool, hostile, daemon)
         spool.drop(f"j{n}.yaml", inputs={"n": n})
     replies = spool.state / "replies"
     d = daemon(server.url, "--once", config="max_response_memory: 4MiB\n")
-    wait_for(lambda: replies.exists() and sum(p.stat().st_size for p in replies.iterdir()) > 9 * size, "them to be spilled")
+    wait_for(lambda: posts(server) == 10, "all ten")
+    wait_for(lambda: sum(p.stat().st_size for p in replies.iterdir()) > 9 * size, "them to be spilled")
     assert all(stat.S_IMODE(p.stat().st_mode) == 0o600 for p in replies.iterdir())
     release(server)
     assert d.wait() == 0, d.log
