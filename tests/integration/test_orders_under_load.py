@@ -22,6 +22,7 @@ JOBS = 60
 STEPS = 160
 CONFIG = """
 max_concurrency: 4
+rate: {limit: 1000, window: 1s}  # the refusals here are faults, and mean no limit
 retry:
   base: 5ms
   cap: 20ms
@@ -223,7 +224,7 @@ class Night:
         self.line.close()
         done = command("--spool", self.spool.path, "release", "--all")
         assert done.returncode == 0, done
-        wait_for(self.all_ended, "every job to end")
+        wait_for(self.all_ended, "every job to end", patience=90)
 
     def all_ended(self):
         """Nothing waits or is on its way, nor does a retry that was accepted still wait for its file to be read."""

@@ -100,7 +100,7 @@ def change_key(spool, d, key):
 def test_a_new_key_is_met_with_what_is_known_of_it(spool, sandbox, daemon):
     """While the daemon runs, too, and while requests are out."""
     s = sandbox("--limit", "40", "--latency", "20ms", key=None)
-    slow = sandbox("--limiter", "none", "--latency", "2s", key=None)
+    slow = sandbox("--limiter", "none", "--latency", "8s", key=None)
     d = daemon(s.url)
     learn(spool, d)
     d.stop()
