@@ -78,7 +78,7 @@ def test_its_turn(spool, sandbox, daemon):
 
 
 def test_how_long_it_takes(spool, sandbox, daemon):
-    daemon(sandbox("--limiter", "none", "--latency", "300ms").url, "--max-concurrency", "2")
+    daemon(sandbox("--limiter", "none", "--latency", "1s").url, "--max-concurrency", "2")
     for i in range(60):
         spool.drop(f"job-{i:02}.yaml", inputs={"text": i})
     e = wait_for(lambda: "job-59.yaml" in jobs(spool) and (e := explain(spool, "job-59")[0])["left_ms"] and e, "a rate")

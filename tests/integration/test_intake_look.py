@@ -1,13 +1,15 @@
 """One look at one file: held or removed while it waits, edited or gone right before its job is sent."""
 
 import os
+import pathlib
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 
 import pytest
-from conftest import ROOT_ONLY, job_text, wait_for
+from conftest import ROOT_ONLY, Daemon, Spool, job_text, wait_for
 from command_line import command, frozen
 from hostile_control import posts, release, script, stats
 from intake_steps import counts, looked, started, wait_jobs
@@ -131,34 +133,38 @@ def test_no_event_tells_and_no_old_request_is_sent(spool, hostile, daemon, what)
 
 
 @pytest.mark.skipif(os.geteuid() == 0 and not os.path.exists("/usr/bin/setpriv"), reason="needs another user than root")
-def test_a_directory_that_cannot_be_looked_into_holds_its_own_jobs_only(spool, hostile, daemon, tmp_path):
-    """Neither sent nor believed gone; with --once it is given up."""
+def test_a_directory_that_cannot_be_looked_into_holds_its_own_jobs_only(hostile):
+    """Neither sent nor believed gone; with --once it is given up. In a directory of its own: others would close the way
+    to pytest's while a daemon of another user runs."""
     server = hostile()
     script(server, wf_first="hold")
+    place = pathlib.Path(tempfile.mkdtemp(prefix="flowspool-test-"))
+    spool = Spool(place / "spool")
     (spool.path / "sub").mkdir()
     spool.drop("first.yaml", workflow="wf_first")
+    (place / "key").write_text("key\n")
+    (place / "key").chmod(0o600)
     prefix = []
     if os.geteuid() == 0:
-        for root, dirs, files in os.walk(tmp_path):
-            for name in [root, *(os.path.join(root, f) for f in files)]:
-                os.chown(name, 65534, 65534)
-        (tmp_path / "key").write_text("key\n")
-        os.chown(tmp_path / "key", 65534, 65534)
-        (tmp_path / "key").chmod(0o600)
+        for name in [place, *place.rglob("*")]:
+            os.chown(name, 65534, 65534)
         prefix = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
-        for parent in tmp_path.parents:
-            if parent.stat().st_mode & 0o001 == 0:
-                parent.chmod(parent.stat().st_mode | 0o011)
     config = "rescan: 1h\nrecursive: true\nonce_patience: 2s\n"
-    d = daemon(server.url, "--max-concurrency", "1", "--once", config=config, prefix=prefix)
-    started(spool)
-    wait_for(lambda: posts(server) == 1, "the first request")
-    for n in range(3):
-        spool.drop(f"sub/j{n}.yaml", workflow="wf_sub", inputs={"n": n}, priority=5)
-        spool.drop(f"j{n}.yaml", workflow="wf_other", inputs={"n": n})
-    wait_jobs(spool, waiting=6)
-    (spool.path / "sub").chmod(0)
+    daemons = []
+
+    def start(*options):
+        daemons.append(Daemon(place, spool, server.url, ("--once", *options), config=config, prefix=prefix))
+        return daemons[-1]
+
     try:
+        d = start("--max-concurrency", "1")
+        started(spool)
+        wait_for(lambda: posts(server) == 1, "the first request")
+        for n in range(3):
+            spool.drop(f"sub/j{n}.yaml", workflow="wf_sub", inputs={"n": n}, priority=5)
+            spool.drop(f"j{n}.yaml", workflow="wf_other", inputs={"n": n})
+        wait_jobs(spool, waiting=6)
+        (spool.path / "sub").chmod(0)
         script(server, all="ok")
         release(server)
         for n in range(3):
@@ -166,12 +172,17 @@ def test_a_directory_that_cannot_be_looked_into_holds_its_own_jobs_only(spool, h
         d.logged("cannot be looked at")
         assert d.wait() == 6, d.log
         assert "wf_sub" not in stats(server)["whole"]
-    finally:
         (spool.path / "sub").chmod(0o755)
-    wait_jobs(spool, waiting=3)
-    d = daemon(server.url, "--once", config=config, prefix=prefix)
-    assert d.wait() == 0, d.log
-    assert posts(server, "wf_sub") == 3
+        wait_jobs(spool, waiting=3)
+        d = start()
+        assert d.wait() == 0, d.log
+        assert posts(server, "wf_sub") == 3
+    finally:
+        for d in daemons:
+            if d.process.poll() is None:
+                d.kill()
+        (spool.path / "sub").chmod(0o755)
+        shutil.rmtree(place)
 
 
 @ROOT_ONLY
