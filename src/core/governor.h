@@ -183,9 +183,8 @@ struct governor_view {
     int64_t last_429_ago_ms; /* -1: never */
 };
 
+/* In words: learned.h. */
 void governor_look(const struct governor *g, int64_t now_ms, struct governor_view *v);
-/* The same in a sentence; always terminated. */
-void governor_describe(const struct governor *g, int64_t now_ms, char *text, size_t size);
 
 /* One hypothesis about the server's limiter, 0 <= i < BANK_MODELS. */
 struct governor_hypothesis {

@@ -1,11 +1,7 @@
 /* governor_words - the governor for people, and headers for the governor. */
 #include "core/governor_internal.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
-
-#include "core/units.h"
 
 const char *governor_reason(const struct governor *g)
 {
@@ -67,60 +63,6 @@ void governor_look(const struct governor *g, int64_t now_ms, struct governor_vie
     v->window_ms = bank_window_ms(governor_model(g));
     if (v->per_second <= 0)
         v->per_second = 1000 * governor_usable(g, (double)v->limit) / (double)v->window_ms;
-}
-
-/* Appends while there is room. */
-static void say(char *text, size_t size, const char *format, ...)
-{
-    size_t used = strlen(text);
-    va_list args;
-
-    va_start(args, format);
-    if (used + 1 < size)
-        vsnprintf(text + used, size - used, format, args);
-    va_end(args);
-}
-
-static void say_limit(const struct governor_view *v, char *text, size_t size)
-{
-    char span[32];
-
-    if (v->limit == 0) {
-        say(text, size, v->mode == GOVERNOR_OPEN ? "the server sets no limit" : "no limit known");
-        return;
-    }
-    say(text, size, "limit %lld", v->limit);
-    if (v->window_ms > 0) {
-        units_format_duration(v->window_ms, span, sizeof span);
-        say(text, size, " per %s", span);
-    }
-    if (v->mode == GOVERNOR_TOLD)
-        say(text, size, ", as configured");
-    else if (v->learned_after_ms < 0)
-        say(text, size, ", from an earlier run");
-    else {
-        units_format_duration(v->learned_after_ms, span, sizeof span);
-        say(text, size, ", learned %s after the start from %d %s", span, v->readings,
-            v->readings == 1 ? "reply" : "replies");
-    }
-}
-
-void governor_describe(const struct governor *g, int64_t now_ms, char *text, size_t size)
-{
-    struct governor_view v;
-    char span[32];
-
-    if (size == 0)
-        return;
-    text[0] = '\0';
-    governor_look(g, now_ms, &v);
-    say_limit(&v, text, size);
-    if (v.per_second > 0)
-        say(text, size, "; %.*f per second now", v.per_second < 9.95 ? 2 : 1, v.per_second);
-    if (v.last_429_ago_ms < 0)
-        return;
-    units_format_duration(v.last_429_ago_ms, span, sizeof span);
-    say(text, size, "; last 429 %s ago", span);
 }
 
 static bool parse_count(const char *s, long long *out)

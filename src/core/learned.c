@@ -13,11 +13,6 @@ static const char *const modes[] = {
     [GOVERNOR_COUNTING] = "counting", [GOVERNOR_PACING] = "pacing", [GOVERNOR_TOLD] = "told",
 };
 
-const char *learned_mode(enum governor_mode mode)
-{
-    return modes[mode];
-}
-
 static const char *source_of(const struct governor_view *v)
 {
     if (v->limit <= 0)

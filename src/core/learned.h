@@ -32,7 +32,6 @@ struct learned {
     int64_t last_429_ago_ms; /* -1: never */
 };
 
-const char *learned_mode(enum governor_mode mode);
 struct learned learned_of(const struct governor *g, int64_t now_ms);
 
 #define LEARNED_WORDS_SIZE 256

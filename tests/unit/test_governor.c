@@ -1,6 +1,8 @@
 /* The governor in any order: there is always a next time, and never more in flight than the cap. */
 #include "governor_fixture.h"
 
+#include "core/learned.h"
+
 static uint64_t xorshift(uint64_t *state)
 {
     *state ^= *state << 13;
@@ -115,7 +117,7 @@ static void mess_step(struct mess *m)
 static void check(struct mess *m)
 {
     int64_t at = governor_next(&m->g, m->now);
-    char text[64];
+    char text[LEARNED_WORDS_SIZE];
 
     assert_int_equal(m->g.in_flight, m->nsent + m->pending);
     assert_int_equal(m->g.pending, m->pending);
@@ -127,7 +129,8 @@ static void check(struct mess *m)
         assert_true(m->g.in_flight > 0);
     else
         assert_true(at <= m->now + 86400001);
-    governor_describe(&m->g, m->now, text, sizeof text);
+    const struct learned l = learned_of(&m->g, m->now);
+    assert_true(learned_words(&l, false, text)[0] != '\0');
     assert_non_null(governor_reason(&m->g));
 }
 

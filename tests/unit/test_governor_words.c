@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "core/learned.h"
+
 static void test_parse_headers(void **state)
 {
     static const struct {
@@ -47,10 +49,10 @@ static void test_parse_headers(void **state)
 
 static const char *words(const struct governor *g, int64_t now)
 {
-    static char text[200];
+    static char text[LEARNED_WORDS_SIZE];
+    const struct learned l = learned_of(g, now);
 
-    governor_describe(g, now, text, sizeof text);
-    return text;
+    return learned_words(&l, false, text);
 }
 
 /* Sends every 120 ms, each answered at once with what is used of 10 in a second. */
@@ -74,19 +76,14 @@ static void test_describe(void **state)
     struct governor g = fresh(256);
     struct governor_view v;
     int64_t now;
-    char tiny[6];
 
     (void)state;
     assert_string_equal(words(&g, 0), "no limit known");
-    governor_describe(&g, 0, tiny, sizeof tiny);
-    assert_string_equal(tiny, "no li");
-    governor_describe(&g, 0, tiny, 0);
-    assert_string_equal(tiny, "no li");
     read_limit(&g, launch(&g, 0), 0, 0, 10);
     governor_next(&g, 11);
     assert_string_equal(words(&g, 11), "the server sets no limit");
     read_limit(&g, launch(&g, 5990), 10, 9, 6000);
-    assert_string_equal(words(&g, 6000), "limit 10, learned 6s after the start from 1 reply");
+    assert_string_equal(words(&g, 6000), "limit 10, learned 6s after start from 1 reply");
     now = learn(&g, 6000, 40);
     governor_next(&g, now);
     governor_look(&g, now, &v);
@@ -101,7 +98,7 @@ static void test_describe(void **state)
     refuse(&g, launch(&g, now + 200), -1, 0, now + 300);
     now += 300;
     assert_non_null(
-        strstr(words(&g, now + 720000), "limit 10 per 1s, learned 6s after the start from 41 replies; "));
+        strstr(words(&g, now + 720000), "limit 10 per 1s, learned 6s after start from 41 replies; "));
     assert_non_null(strstr(words(&g, now + 720000), " per second now; last 429 12m ago"));
     o.hint_limit = 60;
     o.hint_window_ms = 60000;
