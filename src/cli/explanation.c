@@ -86,7 +86,7 @@ static void explain_done(struct explanation *e, const struct job_row *r)
 static const char *after_failure(struct explanation *e, const struct job_row *r)
 {
     const char *code = r->code != NULL ? r->code : "";
-    if (code_if_charged(code) != NULL)
+    if (code_if_charged(code, r->ambiguous) != NULL)
         return command(e, "retry", r); /* the message says what it may cost */
     if (code_is_retryable(code) || strcmp(code, CODE_WORKFLOW_NOT_FOUND) == 0)
         return command(e, "retry", r);

@@ -49,8 +49,8 @@ static enum purchase judge_beside(const struct purchases *p, const char *stem, c
     outcome_summary_free(&s);
     if (done)
         return PURCHASE_DONE;
-    bool charged =
-        read_beside(p, stem, ".error.json", request, &s) && !s.success && code_if_charged(s.code) != NULL;
+    bool charged = read_beside(p, stem, ".error.json", request, &s) && !s.success &&
+                   code_if_charged(s.code, s.ambiguous) != NULL;
     outcome_summary_free(&s);
     return charged ? PURCHASE_SETTLED : PURCHASE_BUY;
 }
@@ -127,10 +127,11 @@ static struct known_job known_job(const struct purchases *p, const struct job_ro
     struct known_job j = {
         .id = r->id,
         .state = r->state,
-        .charged_failure = code_if_charged(r->code) != NULL,
+        .charged_failure = code_if_charged(r->code, r->ambiguous) != NULL,
         .superseded = (r->blocked & JOB_BLOCK_SUPERSEDED) != 0,
         .attempted = r->sends > 0,
         .elsewhere = r->state == JOB_DONE && !counts(p, r->sandbox, r->endpoint),
+        .asked = (r->blocked & (JOB_ASKED_AGAIN | JOB_BLOCK_SUPERSEDED)) == JOB_ASKED_AGAIN,
     };
     memcpy(j.request_sha256, r->request_sha256, sizeof j.request_sha256);
     return j;
@@ -142,13 +143,6 @@ static const struct job_row *row_of(const struct known *k, int64_t id)
         if (k->rows[i].id == id)
             return &k->rows[i];
     return NULL;
-}
-
-/* flowspool retry was told to run it. */
-static bool is_asked_again(const struct job_row *r)
-{
-    return r != NULL && (r->state == JOB_DONE || r->state == JOB_FAILED) &&
-           (r->blocked & JOB_ASKED_AGAIN) != 0;
 }
 
 /* ---- together ---- */
@@ -172,10 +166,10 @@ static enum purchase judge(const struct purchases *p, const char *path, const st
         found = row == NULL || row->state == JOB_WAITING ? PURCHASE_BUY : PURCHASE_ON_WAY;
         break;
     case RECONCILE_ALREADY:
-        found = is_asked_again(row) ? PURCHASE_BUY : PURCHASE_DONE;
+        found = PURCHASE_DONE;
         break;
     case RECONCILE_SETTLED:
-        found = is_asked_again(row) ? PURCHASE_BUY : PURCHASE_SETTLED;
+        found = PURCHASE_SETTLED;
         break;
     case RECONCILE_RERUN:
         break;

@@ -111,7 +111,7 @@ static bool has_ended(const struct target *t, const struct known *k, const struc
         return true;
     if (r->state != JOB_FAILED)
         return false;
-    return t->file == FILE_ABSENT || k->same || (r->code != NULL && code_if_charged(r->code) != NULL);
+    return t->file == FILE_ABSENT || k->same || code_if_charged(r->code, r->ambiguous) != NULL;
 }
 
 static void look_at_row(struct looking *l, struct target *t, const struct known *k, struct awaited *job,

@@ -1,6 +1,7 @@
 #include "core/outcome.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -277,6 +278,15 @@ static bool read_code(const struct json_object *o, char *code, size_t size)
     return true;
 }
 
+static int read_ambiguous(const struct json_object *o)
+{
+    const struct json_member *m = json_find(o, "ambiguous");
+    long long n;
+    if (!m || !json_whole(m, &n) || n < 0)
+        return 0;
+    return n < INT_MAX ? (int)n : INT_MAX;
+}
+
 bool outcome_read(const char *text, size_t len, struct outcome_summary *out)
 {
     struct json_object o;
@@ -292,6 +302,7 @@ bool outcome_read(const char *text, size_t len, struct outcome_summary *out)
     }
     const struct json_member *sandbox = json_find(&o, "sandbox"), *endpoint = json_find(&o, "endpoint");
     out->success = success;
+    out->ambiguous = read_ambiguous(&o);
     out->sandbox = sandbox && sandbox->type == JSON_TRUE;
     out->endpoint = endpoint ? json_string(endpoint) : NULL;
     return true;

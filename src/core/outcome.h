@@ -47,6 +47,7 @@ struct outcome_summary {
     bool sandbox;
     char request_sha256[DIGEST_HEX]; /* "" when null */
     char code[32];                   /* "" for a result */
+    int ambiguous;                   /* attempts that may have been charged; 0 when the outcome tells none */
     char *endpoint;                  /* malloc'd, may be NULL: null, or no memory */
 };
 /* False when text is no outcome of version 1; *out is then empty. The caller frees it either way. */

@@ -178,7 +178,7 @@ bool code_is_retryable(const char *code)
     return false;
 }
 
-const char *code_if_charged(const char *code)
+const char *code_if_charged(const char *code, int ambiguous)
 {
     if (!code)
         return NULL;
@@ -186,6 +186,8 @@ const char *code_if_charged(const char *code)
         return CODE_AMBIGUOUS;
     if (strcmp(code, CODE_INVALID_RESPONSE) == 0)
         return CODE_INVALID_RESPONSE;
+    if (strcmp(code, CODE_CANCELLED) == 0)
+        return ambiguous > 0 ? CODE_CANCELLED : NULL;
     return strcmp(code, CODE_RESPONSE_TOO_LARGE) == 0 ? CODE_RESPONSE_TOO_LARGE : NULL;
 }
 

@@ -70,8 +70,9 @@ bool verdict_is_service_json(const struct json_object *object); /* an object wit
  * itself) and workflow_not_found (the id is wrong or nobody published it: only a person can change that
  * first). Codes of a newer version: no. */
 bool code_is_retryable(const char *code);
-/* The code (as a constant of job.h) when a job that failed with it may have been charged for, else NULL. Such
- * a job runs again only by `flowspool retry`, not because its file was touched or dropped again. */
-const char *code_if_charged(const char *code);
+/* The code (as a constant of job.h) when a job that failed with it, after so many ambiguous attempts, may
+ * have been charged for, else NULL: one that was cancelled may have been by an attempt before. Such a job
+ * runs again only by `flowspool retry`, not because its file was touched or dropped again. */
+const char *code_if_charged(const char *code, int ambiguous);
 
 #endif

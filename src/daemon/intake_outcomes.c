@@ -45,9 +45,9 @@ void intake_adopt_beside(struct intake *in, const struct look *k, const char *st
     outcome_summary_free(&s);
     s = (struct outcome_summary){0};
     if (t->state == JOB_WAITING && read_beside(in, stem, ".error.json", &s) && !s.success &&
-        code_if_charged(s.code) != NULL && stops_run(in, &s, t->request_sha256)) {
+        code_if_charged(s.code, s.ambiguous) != NULL && stops_run(in, &s, t->request_sha256)) {
         t->state = JOB_FAILED;
-        t->code = code_if_charged(s.code);
+        t->code = code_if_charged(s.code, s.ambiguous);
         t->message = "its outcome beside the job file says that it may have been charged";
     }
     outcome_summary_free(&s);

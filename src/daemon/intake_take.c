@@ -183,13 +183,6 @@ static void note_conflict(struct intake *in, const struct look *k, const struct 
 
 /* ---- what is known ---- */
 
-/* Only flowspool retry sends it again. */
-static bool may_have_been_charged(const struct job_row *r)
-{
-    bool cancelled = r->code != NULL && strcmp(r->code, CODE_CANCELLED) == 0;
-    return code_if_charged(r->code) != NULL || (cancelled && r->ambiguous > 0);
-}
-
 static bool is_elsewhere(const struct intake *in, const struct job_row *r)
 {
     return r->state == JOB_DONE && r->sandbox && r->endpoint != NULL &&
@@ -207,7 +200,7 @@ static bool describe_known(struct intake *in, const struct take_plan *p, struct 
         known[i] = (struct known_job){
             .id = r->id,
             .state = phase == LIVE_IN_FLIGHT ? JOB_SENT : r->state,
-            .charged_failure = may_have_been_charged(r),
+            .charged_failure = code_if_charged(r->code, r->ambiguous) != NULL,
             .superseded = (r->blocked & JOB_BLOCK_SUPERSEDED) != 0,
             .attempted = r->sends > 0,
             .elsewhere = is_elsewhere(in, r),
@@ -292,7 +285,7 @@ static void fill_job(struct intake *in, const struct look *k, struct take_plan *
         return;
     case RECONCILE_SETTLED:
         t->what = TAKE_RESTORE;
-        if (k->written && may_have_been_charged(row))
+        if (k->written && code_if_charged(row->code, row->ambiguous) != NULL)
             log_line(LOG_WARN, k->job_path, "it may have been charged: only flowspool retry sends it again");
         return;
     case RECONCILE_RERUN:

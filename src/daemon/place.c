@@ -257,7 +257,7 @@ static struct placement placement_of(const struct job_row *r)
         .current = (r->blocked & JOB_BLOCK_SUPERSEDED) == 0,
         .result = r->state == JOB_DONE,
         /* One whose file is gone may turn up under another name. */
-        .lasting = code_if_charged(r->code) != NULL || (r->blocked & JOB_BLOCK_MISSING) != 0,
+        .lasting = code_if_charged(r->code, r->ambiguous) != NULL || (r->blocked & JOB_BLOCK_MISSING) != 0,
     };
 }
 

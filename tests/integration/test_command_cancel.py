@@ -3,7 +3,7 @@
 import json
 import signal
 
-from command_line import frozen, jobs, order, paused, states, status, wait_states
+from command_line import command, frozen, jobs, order, paused, states, status, wait_states
 from conftest import wait_for
 from hostile_control import posts, release, script, stats
 
@@ -127,6 +127,41 @@ def test_what_may_have_been_charged_is_counted(spool, hostile, daemon):
     assert states(spool)["a.yaml"] == "failed" and posts(server) == 1
     assert order(spool, "retry", "a").returncode == 0
     wait_states(spool, a="done")
+
+
+def test_what_may_have_been_charged_is_told_so_without_the_state(spool, hostile, daemon):
+    """By the error file beside the job alone; and check foretells what the daemon does."""
+    server = hostile()
+    script(server, all="reset-after-read")
+    d = daemon(server.url, config="retry:\n  base: 60s\n  cap: 60s\n  max_ambiguous: 5\n")
+    job = spool.drop("charged.yaml")
+    wait_states(spool, charged="later")
+    assert order(spool, "pause").returncode == 0
+    spool.drop("free.yaml", inputs={"text": "free"})
+    wait_states(spool, free="waiting")
+    assert cancel(spool, "--all").stdout == "2 jobs are cancelled\n"
+    wait_states(spool, charged="failed", free="failed")
+
+    def foretold():
+        about = json.loads(command("check", "--json", spool.path, FLOWSPOOL_ENDPOINT=server.url).stdout)
+        return about["purchases"], about["failed"]
+
+    assert foretold() == (0, 2)
+    job.write_text(job.read_text() + "# touched\n")
+    with frozen(d):
+        assert foretold() == (0, 2), "only flowspool retry sends it again"
+    d.logged("only flowspool retry sends it again")
+    assert d.stop() == 0
+    for file in spool.state.iterdir():
+        if file.is_file():
+            file.unlink()
+    assert foretold() == (1, 1), "the one of which nothing was charged runs again"
+    script(server, all="ok")
+    before = posts(server)
+    daemon(server.url)
+    wait_states(spool, charged="failed", free="done")
+    assert spool.outcome("free")["success"] is True
+    assert posts(server) == before + 1 and code(spool, "charged") == "cancelled"
 
 
 def test_retry_takes_it_back(spool, hostile, daemon):

@@ -320,11 +320,13 @@ static void test_read_back(void **state)
     assert_string_equal(s.request_sha256, REQUEST_SHA);
     assert_string_equal(s.code, "");
     assert_string_equal(s.endpoint, "https://host");
+    assert_int_equal(s.ambiguous, 0);
     outcome_summary_free(&s);
     assert_null(s.endpoint);
     free(text);
 
     o.sandbox = true;
+    o.ambiguous = 3;
     o.code = CODE_AMBIGUOUS;
     o.endpoint = NULL;
     o.request_sha256 = NULL;
@@ -334,6 +336,7 @@ static void test_read_back(void **state)
     assert_true(s.sandbox);
     assert_string_equal(s.request_sha256, "");
     assert_string_equal(s.code, "ambiguous");
+    assert_int_equal(s.ambiguous, 3);
     assert_null(s.endpoint);
     outcome_summary_free(&s);
     free(text);

@@ -310,10 +310,12 @@ static void test_what_may_be_charged(void **state)
                                                  CODE_EXPIRED,      CODE_INVALID_JOB, "of a newer version"};
     (void)state;
     for (size_t i = 0; i < sizeof charged / sizeof charged[0]; i++)
-        assert_string_equal(code_if_charged(charged[i]), charged[i]);
+        assert_string_equal(code_if_charged(charged[i], 0), charged[i]);
     for (size_t i = 0; i < sizeof free_of_charge / sizeof free_of_charge[0]; i++)
-        assert_null(code_if_charged(free_of_charge[i]));
-    assert_null(code_if_charged(NULL));
+        assert_null(code_if_charged(free_of_charge[i], 1));
+    assert_null(code_if_charged(NULL, 1));
+    assert_null(code_if_charged(CODE_CANCELLED, 0));
+    assert_string_equal(code_if_charged(CODE_CANCELLED, 1), CODE_CANCELLED);
 }
 
 static void assert_contains(const char *text, const char *part)
