@@ -107,8 +107,8 @@ static bool all_short(struct governor *g)
     if (g->bank.readings < 4)
         return false;
     if (g->mode == GOVERNOR_PACING)
-        return bank_shortest_ms(&g->bank) <= GOVERNOR_SHORT_MS;
-    return bank_longest_ms(&g->bank) <= GOVERNOR_SHORT_MS;
+        return bank_shortest_ms(&g->bank) <= BANK_SHORT_MS;
+    return bank_longest_ms(&g->bank) <= BANK_SHORT_MS;
 }
 
 static void start_pacing(struct governor *g, int64_t now)
@@ -163,7 +163,7 @@ int governor_model(const struct governor *g)
     if (g->mode != GOVERNOR_PACING || g->pacer.rate <= 0 || g->pacer.climbing)
         return best;
     sustained = governor_usable(g, (double)g->limit_in_force) / g->pacer.rate;
-    for (int i = 0; i < BANK_MODELS && bank_window_ms(i) <= GOVERNOR_SHORT_MS; i++) {
+    for (int i = 0; i < BANK_MODELS && bank_window_ms(i) <= BANK_SHORT_MS; i++) {
         double far = sustained / (double)bank_window_ms(i), now = sustained / (double)bank_window_ms(best);
 
         far = far > 1 ? far : 1 / far;

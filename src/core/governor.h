@@ -112,7 +112,6 @@ struct governor {
     bool held;
     bool hold_by_server; /* Retry-After asked for it */
     int64_t held_since_ms, closed_until_ms;
-    int holds;         /* consecutive refusals */
     uint64_t hold_seq; /* the first request sent after the hold began */
     /* what counting found out about the next request */
     bool next_is_probe, next_is_idle_probe, next_is_trusted;

@@ -12,7 +12,6 @@ const int64_t bank_windows_ms[BANK_WINDOWS] = {1000,   2000,   5000,    10000,  
 #define SKEW_HIGH_MS 650
 #define DECAY        0.97   /* of the errors, per reading, while none explains what is seen ... */
 #define SLOW_DECAY   0.998  /* ... and while one does: what was ruled out stays so for long */
-#define SHORT_MS     2000   /* windows up to this are not judged by single refusals: jitter is too near */
 #define FADE         0.5    /* of a window: how fast what others used is let go of */
 #define STALE_MS     20000  /* without evidence for so long, what others used is let go of */
 #define MARGIN_UP    0.5    /* kept free after a refusal that was not expected ... */
@@ -167,7 +166,7 @@ void bank_doubt(struct bank *b)
 void bank_remember(struct bank *b, enum bank_kind kind, int64_t window_ms, double used)
 {
     for (int i = 0; i < BANK_MODELS; i++) {
-        bool same = bank_window_ms(i) == window_ms && (bank_kind(i) == kind || window_ms <= SHORT_MS);
+        bool same = bank_window_ms(i) == window_ms && (bank_kind(i) == kind || window_ms <= BANK_SHORT_MS);
 
         b->error[i] = same ? 0 : 2 * (tolerance(b) + 1);
         b->other[i] = used;
@@ -285,7 +284,7 @@ static struct bank_range used_by(const struct bank *b, const struct send_log *l,
 
 /* The moment of a past send. One that was taken out of the log counts with itself none the less. */
 static struct moment moment_of(const struct bank *b, const struct send_log *l, uint64_t number, bool refused,
-                               bool reading, double *level)
+                               double *level)
 {
     int64_t at = send_log_time(l, number);
     struct moment m = {.at = at, .level = level};
@@ -296,8 +295,6 @@ static struct moment moment_of(const struct bank *b, const struct send_log *l, u
     m.low = send_log_until(l, at - JITTER_MS) + 1;
     m.high = send_log_until(l, at + JITTER_MS) + refused;
     m.own = l->sum[number % SEND_LOG_EXACT] + refused;
-    if (reading && (int32_t)(m.high - m.low) < 0)
-        m.high = m.low;
     if ((int32_t)(m.high - m.low) < 0)
         m.high = m.low;
     return m;
@@ -323,7 +320,7 @@ void bank_reading(struct bank *b, const struct send_log *l, uint64_t number, dou
                   int64_t now_ms)
 {
     double level[BANK_WINDOWS];
-    struct moment m = moment_of(b, l, number, false, true, level);
+    struct moment m = moment_of(b, l, number, false, level);
     double decay = b->error[b->best] > tolerance(b) ? DECAY : SLOW_DECAY;
 
     b->readings++;
@@ -342,7 +339,7 @@ static void score_refusal(struct bank *b, int i, double high, enum bank_refusal 
     b->other[i] = least(0.4 * b->limit, b->other[i] + short_of);
     if (what == BANK_AGAIN)
         return;
-    if (bank_window_ms(i) <= SHORT_MS) {
+    if (bank_window_ms(i) <= BANK_SHORT_MS) {
         if (short_of > 0.3 * b->limit)
             b->error[i] += short_of;
         return;
@@ -359,7 +356,7 @@ void bank_refused(struct bank *b, const struct send_log *l, uint64_t number, enu
                   int64_t now_ms)
 {
     double level[BANK_WINDOWS];
-    struct moment m = moment_of(b, l, number, true, false, level);
+    struct moment m = moment_of(b, l, number, true, level);
 
     b->evidence_ms = now_ms;
     if (what == BANK_UNEXPECTED && used_by(b, l, b->best, &m).high + b->other[b->best] < b->limit + 0.5)
@@ -372,7 +369,7 @@ void bank_refused(struct bank *b, const struct send_log *l, uint64_t number, enu
 void bank_admitted(struct bank *b, const struct send_log *l, uint64_t number)
 {
     double level[BANK_WINDOWS], enough = tolerance(b) + 1;
-    struct moment m = moment_of(b, l, number, false, false, level);
+    struct moment m = moment_of(b, l, number, false, level);
 
     for (int i = 0; i < BANK_MODELS; i++) {
         double over = used_by(b, l, i, &m).low - b->limit;

@@ -29,7 +29,8 @@ enum bank_kind {
 #define BANK_WINDOWS     15
 #define BANK_MODELS      (BANK_WINDOWS * BANK_KINDS)
 #define BANK_STARTS      64
-#define BANK_CHECK_EVERY 32 /* sends between two remembered bucket levels */
+#define BANK_SHORT_MS    2000 /* up to this a window is paced: jitter is too near to judge single refusals */
+#define BANK_CHECK_EVERY 32   /* sends between two remembered bucket levels */
 #define BANK_CHECKS      (SEND_LOG_EXACT / BANK_CHECK_EVERY)
 
 struct bank {

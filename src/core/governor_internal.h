@@ -3,10 +3,10 @@
 #define FLOWSPOOL_CORE_GOVERNOR_INTERNAL_H
 
 #include "core/governor.h"
+#include "core/retry.h"
 
-#define GOVERNOR_SHORT_MS    2000 /* windows up to this are paced, not counted */
 #define GOVERNOR_LIMIT_MAX   1000000000LL
-#define GOVERNOR_HOLD_MAX_MS (3600 * INT64_C(1100)) /* an hour, and a tenth of jitter */
+#define GOVERNOR_HOLD_MAX_MS (RETRY_AFTER_MAX_MS / 10 * 11) /* with a tenth of jitter */
 
 int64_t governor_later(int64_t now_ms, int64_t wait_ms);
 int64_t governor_clock(struct governor *g, int64_t now_ms);

@@ -18,7 +18,7 @@ void governor_memorize(const struct governor *g, int64_t now_ms, struct governor
     memset(m, 0, sizeof *m);
     m->unix_ms = unix_time(g, now);
     if (g->last_429_ms >= 0)
-        m->last_429_unix_ms = unix_time(g, g->last_429_ms + g->shift_ms);
+        m->last_429_unix_ms = unix_time(g, g->last_429_ms);
     if (g->held)
         m->closed_until_unix_ms = unix_time(g, g->closed_until_ms);
     if (g->limit_in_force == 0 || g->bank.readings < 4)
@@ -66,7 +66,7 @@ void governor_recall(struct governor *g, const struct governor_memory *m, int64_
         g->held = g->hold_by_server = true;
         g->held_since_ms = now;
         g->closed_until_ms = now + wait;
-        g->row = g->holds = 1;
+        g->row = 1;
     }
     if (!makes_sense(m))
         return;

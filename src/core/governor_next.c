@@ -43,7 +43,6 @@ static int64_t probe_proven_ms(const struct governor *g)
 static void end_hold(struct governor *g)
 {
     g->held = false;
-    g->holds = 0;
     if (!g->hold_by_server)
         return;
     g->hold_by_server = false;

@@ -3,10 +3,9 @@
 
 #include <string.h>
 
-#define RETRY_AFTER_MAX_MS (3600 * 1000)
-#define PAUSE_MAX_MS       15000
-#define HELD_FROM_MS       2000 /* a pause of this length is called a hold */
-#define RATE_SPAN_MS       120000
+#define PAUSE_MAX_MS 15000
+#define HELD_FROM_MS 2000 /* a pause of this length is called a hold */
+#define RATE_SPAN_MS 120000
 
 /* ---- ramp ---- */
 
@@ -153,8 +152,6 @@ static void refused(struct governor *g, const struct governor_reading *r, int64_
     if (r->seq >= g->row_seq) { /* else of a flight that was refused before */
         if (g->row < 1000)
             g->row++;
-        if (g->holds < 1000000)
-            g->holds++;
         g->row_seq = g->log.next;
         slow_down(g, sent, now);
         if (g->mode != GOVERNOR_COUNTING || !probe) /* probes are spaced by themselves */

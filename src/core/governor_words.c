@@ -44,7 +44,7 @@ void governor_look(const struct governor *g, int64_t now_ms, struct governor_vie
     *v = (struct governor_view){
         .mode = g->mode, .limit = g->limit_in_force, .known_for_ms = -1, .learned_after_ms = -1};
     v->readings = g->readings;
-    v->last_429_ago_ms = g->last_429_ms < 0 ? -1 : now_ms > g->last_429_ms ? now_ms - g->last_429_ms : 0;
+    v->last_429_ago_ms = g->last_429_ms < 0 ? -1 : governor_elapsed(g, g->last_429_ms, now_ms);
     if (step > 0)
         v->per_second = 1000 / step;
     if (g->mode == GOVERNOR_TOLD) {

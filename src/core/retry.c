@@ -5,8 +5,6 @@
 
 #include "core/units.h"
 
-#define RETRY_AFTER_MAX_MS INT64_C(3600000)
-
 /* min(cap, base * 2^(n-1)), at least 1, without ever computing what does not fit. */
 static int64_t backoff_ceiling(const struct retry_policy *p, int n)
 {

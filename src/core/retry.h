@@ -15,6 +15,9 @@ struct retry_policy {
     int max_ambiguous;
 };
 
+/* Neither a wrong clock nor a wrong server can stop the account for longer. */
+#define RETRY_AFTER_MAX_MS INT64_C(3600000)
+
 /* n: which failure this is, from 1. random: uniform 64 bits. Result >= 1 ms. */
 int64_t retry_backoff_ms(const struct retry_policy *p, int n, uint64_t random);
 /* Whether another attempt may follow. attempts: counted so far, this one included. job_max: the job's own
@@ -23,9 +26,8 @@ bool retry_allowed(const struct retry_policy *p, int attempts, int job_max);
 /* Whether a job may be sent again although it may have been charged. ambiguous: counted so far, this one
  * included. */
 bool retry_ambiguous_allowed(const struct retry_policy *p, int ambiguous);
-/* Retry-After (seconds or HTTP date) to a wait, clamped to [0, 1 h] so that neither a wrong clock nor a wrong
- * server can stop the account for long; decimals are rounded up to whole seconds. -1: absent (NULL) or
- * unreadable, signs included. */
+/* Retry-After (seconds or HTTP date) to a wait, clamped to [0, RETRY_AFTER_MAX_MS]; decimals are rounded up
+ * to whole seconds. -1: absent (NULL) or unreadable, signs included. */
 int64_t retry_after_ms(const char *value, int64_t now_unix_ms);
 
 #endif

@@ -136,7 +136,7 @@ static void add_rate_hold(struct hold_list *l, const struct governor *g, int64_t
                .held_for_ms = now_ms - g->held_since_ms,
                .next_probe_ms = g->probe.out ? -1 : wait,
                .probing = g->probe.out,
-               .refusals = g->holds,
+               .refusals = g->row > 0 ? g->row : 1,
            });
 }
 

@@ -69,7 +69,7 @@ static void test_pauses_double(void **state)
         refuse(&g, seq, -1, 0, now + 200);
         assert_in_range(governor_next(&g, now + 200) - (now + 200), least[i], least[i] + 2);
         assert_int_equal(g.last_429_ms, now + 200);
-        assert_int_equal(g.holds, i + 1);
+        assert_int_equal(g.row, i + 1);
         assert_int_equal(g.held, i >= 4); /* long enough to be told */
         now = governor_next(&g, now + 200);
     }
@@ -142,7 +142,7 @@ static void test_probe(void **state)
     assert_int_equal(governor_next(&g, 2700), 4699);
     succeed(&g, launch(&g, 4699), 4800);
     assert_false(g.held);
-    assert_int_equal(g.holds, 0);
+    assert_int_equal(g.row, 0);
     assert_int_equal(g.ramp, 2);
 }
 

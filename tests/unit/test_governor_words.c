@@ -107,6 +107,26 @@ static void test_describe(void **state)
     assert_string_equal(words(&g, 0), "limit 60 per 1m, as configured; 1.00 per second now");
 }
 
+/* A clock that goes back stands still for the governor; the 429 keeps its distance from now. */
+static void test_last_429_when_the_clock_goes_back(void **state)
+{
+    struct governor g = fresh(256);
+    struct governor_memory m;
+    struct governor_view v;
+
+    (void)state;
+    governor_set_wall(&g, 1000000);
+    refuse(&g, launch(&g, 100000), -1, 0, 100200);
+    governor_next(&g, 50200);
+    governor_set_wall(&g, 1050000);
+    governor_next(&g, 60200);
+    governor_look(&g, 60200, &v);
+    assert_int_equal(v.last_429_ago_ms, 10000);
+    governor_memorize(&g, 60200, &m);
+    assert_int_equal(m.unix_ms, 1110200);
+    assert_int_equal(m.unix_ms - m.last_429_unix_ms, 10000);
+}
+
 static void test_hypotheses(void **state)
 {
     struct governor g = fresh(256);
@@ -238,6 +258,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parse_headers),
         cmocka_unit_test(test_describe),
+        cmocka_unit_test(test_last_429_when_the_clock_goes_back),
         cmocka_unit_test(test_hypotheses),
         cmocka_unit_test(test_memory),
         cmocka_unit_test(test_memory_that_makes_no_sense),
