@@ -235,11 +235,16 @@ static void fail_expired(struct engine *e, int64_t unix_ms)
 
 /* ---- the end of a run ---- */
 
-/* stuck: outcomes that cannot be written are tried again for ever; that is no progress to wait for. */
-static bool writing(const struct engine *e, size_t stuck)
+/* Outcomes that cannot be written are tried again for ever; that is no progress to wait for. Which those are
+ * is found by a walk, so first what needs none: this is asked at every step. */
+static bool writing(const struct engine *e)
 {
-    return live_busy(&e->live) > stuck || store_queued(e->store) > 0 ||
-           publish_queued(e->publish) > stuck - e->live.steps[STEP_PARKED] + e->places.count;
+    const size_t *steps = e->live.steps;
+    if (live_busy(&e->live) > steps[STEP_PARKED] + steps[STEP_PUBLISH] || store_queued(e->store) > 0)
+        return true;
+    size_t stuck = live_stuck(&e->live);
+    return live_busy(&e->live) > stuck ||
+           publish_queued(e->publish) > stuck - steps[STEP_PARKED] + e->places.count;
 }
 
 static int finished_status(const struct engine *e)
@@ -259,7 +264,7 @@ static int drained_status(const struct engine *e)
 
 static void finish_drain(struct engine *e, int64_t now_ms)
 {
-    if (!writing(e, live_stuck(&e->live))) {
+    if (!writing(e)) {
         engine_stop(e, e->opt.once ? drained_status(e) : EXIT_OK);
         return;
     }
@@ -297,9 +302,8 @@ static int64_t stuck_since(struct engine *e, bool parked, int64_t now_ms)
 /* With --once and nothing on its way: is there anything left that this run should wait for? */
 static void finish_once(struct engine *e, int64_t now_ms)
 {
-    size_t stuck = live_stuck(&e->live);
     bool ordered = e->cancelled.due || e->cancelled.later || e->asked.due || e->asked.later;
-    if (e->recovering || e->promoting || ordered || writing(e, stuck) || !intake_idle(e->intake)) {
+    if (e->recovering || e->promoting || ordered || writing(e) || !intake_idle(e->intake)) {
         e->patience_since_ms = 0;
         return;
     }
@@ -310,7 +314,7 @@ static void finish_once(struct engine *e, int64_t now_ms)
         return;
     bool retries = store_next_backoff(e->store) != 0;
     bool refused = hold_active(&e->account) && c.waiting > 0;
-    bool parked = stuck > 0 || e->places.nstuck > 0 || intake_is_stuck(e->intake);
+    bool parked = live_stuck(&e->live) > 0 || e->places.nstuck > 0 || intake_is_stuck(e->intake);
     if (c.waiting == 0 && !retries && !parked) {
         engine_stop(e, finished_status(e));
         return;

@@ -1,11 +1,11 @@
 /* engine - the daemon's heart: what is due is done, and the time of the next thing to do is known.
  *
- * engine_step() does all that is due and sets the one alarm; it runs once a turn of the loop, before the loop
- * sleeps, so every completion of that turn is answered together (which is also what makes the store's group
- * commits large). It owns the jobs in memory, the governor, the holds and gates, and the run's totals.
- * The way of a job: dispatch.c (choose, ask precheck.c whether its file is still the same, intent, send) ->
- * attempt.c (end, reply, verdict) -> deliver.c (outcome, end stored). Files come in through intake.c; orders
- * through operator.c.
+ * engine_before_sleep() does all that is due and sets the one alarm; it runs once a turn of the loop, so
+ * every completion of that turn is answered together (which is also what makes the store's group commits
+ * large). It owns the jobs in memory, the governor, the holds and gates, and the run's totals. The way of a
+ * job: dispatch.c (choose, ask precheck.c whether its file is still the same, intent, send) -> attempt.c
+ * (end, reply, verdict) -> deliver.c (outcome, end stored). Files come in through intake.c; orders through
+ * operator.c.
  */
 #ifndef FLOWSPOOL_DAEMON_ENGINE_H
 #define FLOWSPOOL_DAEMON_ENGINE_H

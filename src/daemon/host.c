@@ -92,14 +92,9 @@ static void host_already_done(void *arg)
     e->run.already_done++;
 }
 
-static void host_fatal(void *arg, const char *message)
-{
-    engine_fatal(arg, message);
-}
-
 struct intake_host engine_intake_host(struct engine *e)
 {
     return (struct intake_host){
-        e,         host_phase,   host_drop,         host_supersede, host_renamed, host_changed,
-        host_gate, host_refused, host_already_done, host_fatal};
+        e,         host_phase,   host_drop,        host_supersede, host_renamed, host_changed,
+        host_gate, host_refused, host_already_done};
 }

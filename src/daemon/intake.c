@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/names.h"
 #include "daemon/intake_internal.h"
 #include "io/log.h"
 

@@ -52,8 +52,6 @@ struct intake_host {
     void (*refused)(void *arg);
     /* Same content written again, or an outcome adopted: counted as already done. */
     void (*already_done)(void *arg);
-    /* A sync failed: stop with status 5. */
-    void (*fatal)(void *arg, const char *message);
 };
 
 struct intake_options {
@@ -93,10 +91,11 @@ bool intake_hint(struct intake *in, const char *path);
 bool intake_is_busy(const struct intake *in, const char *path);
 /* Changed settings are not yet applied to what waits: nothing should be sent. */
 bool intake_rereading(const struct intake *in);
-/* The first scan is finished, nothing is waiting to settle, young unparsable files included, no write of ours
- * is out. */
+/* The first scan is finished and nothing is read again; no write of ours is out; nothing is waiting to
+ * settle, young unparsable files included, but what twice could not be read or had a writer. */
 bool intake_idle(const struct intake *in);
-/* Idle but for files that cannot be read, or that a writer keeps open. */
+/* Something waits, and all of it twice could not be read or had a writer. Says nothing of scans and writes.
+ */
 bool intake_is_stuck(const struct intake *in);
 /* A whole scan has been done since the start. */
 bool intake_scanned(const struct intake *in);

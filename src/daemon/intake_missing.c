@@ -278,9 +278,11 @@ static bool find_missing(struct intake *in)
     in->sweep_path = count > 0 ? strdup(rows[count - 1].path) : NULL;
     for (size_t i = 0; i < count; i++) {
         const struct file_row *row = &rows[i];
+        if (row->missing_ms != 0 || intake_was_seen(in, row->id)) /* nearly all: nothing dearer is asked */
+            continue;
         bool busy = pathmap_find(&in->writing, row->path) != NULL ||
                     pathmap_find(&in->marking, row->path) != NULL || intake_changes(in, row->id);
-        if (row->missing_ms == 0 && !busy && !intake_was_seen(in, row->id) && really_absent(in, row->path))
+        if (!busy && really_absent(in, row->path))
             mark_missing(in, row);
     }
     file_rows_free(rows, count);

@@ -3,8 +3,8 @@
  * A job in memory is ahead of its row in the store: whoever decides asks here first. Everything else
  * about 1.4 million jobs stays on disk.
  *
- * A job whose row is about to change (its file was edited or went) is barred: what the store still says of it
- * is old until that write is durable, and must not be loaded again meanwhile.
+ * A job whose row is about to change (its file was edited or went, or an order is about it) is barred: what
+ * the store still says of it is old until that write is durable, and must not be loaded again meanwhile.
  */
 #ifndef FLOWSPOOL_DAEMON_LIVE_H
 #define FLOWSPOOL_DAEMON_LIVE_H

@@ -394,10 +394,10 @@ bool place_busy(const struct engine *e)
 
 enum place_room place_make_room(struct engine *e, const char *stem, int64_t job, publish_fn done, void *arg)
 {
-    enum place_room room = ROOM_IS_THERE;
     struct job_row *rows;
     size_t count;
     struct placement *there = find_there(e, stem, job, &rows, &count);
+    enum place_room room = there == NULL && count > 0 ? ROOM_LATER : ROOM_IS_THERE;
     size_t in_way = there != NULL ? placement_in_way(there, count) : count;
     if (in_way < count)
         room = place_is_under_way(e, rows[in_way].id) ? ROOM_LATER : ROOM_IS_MADE;

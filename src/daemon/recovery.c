@@ -1,7 +1,6 @@
 /* After a start: what was on its way when the last daemon stopped. */
 #include <dirent.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

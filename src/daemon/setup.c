@@ -1,12 +1,10 @@
 /* Opening and closing the engine, and reading the configuration again. */
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -19,7 +17,6 @@
 
 /* Descriptors besides one per request in flight: database, sockets, scans, outcome files. */
 #define SPARE_DESCRIPTORS 128
-#define KEY_CHECK_MS      2000
 
 void engine_log_fault(const char *file, const struct fault *f)
 {

@@ -4,7 +4,6 @@
  * is sent, for the rate; so the disk of a daemon that has nothing to do can sleep. That it cannot be written
  * is said once, and stops nothing.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "core/digest.h"

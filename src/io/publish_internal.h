@@ -109,6 +109,7 @@ int piece_put(struct piece *p, struct publish_dir *dir);
 void piece_drop(struct piece *p, int dir); /* closes, and removes the temporary */
 int temp_create(int dir, const char tag[TEMP_TAG], mode_t mode, char name[TEMP_SIZE]); /* the descriptor */
 int temp_random(char *out, size_t count);
+int write_all(int fd, const char *bytes, size_t len);
 int copy_all(int from, int to);
 bool same_content(int a, int b);
 int open_for_reading(int dir, const char *name);

@@ -6,20 +6,6 @@
 
 #include "io/publish_internal.h"
 
-static int write_all(int fd, const char *text, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(fd, text, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        text += n;
-        len -= (size_t)n;
-    }
-    return 0;
-}
-
 static int fill(int fd, int dir, const char *text, size_t len)
 {
     struct stat st;

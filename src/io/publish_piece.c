@@ -56,7 +56,7 @@ int open_for_reading(int dir, const char *name)
     return fd < 0 ? -errno : fd;
 }
 
-static int write_all(int fd, const char *bytes, size_t len)
+int write_all(int fd, const char *bytes, size_t len)
 {
     while (len > 0) {
         ssize_t n = write(fd, bytes, len);
