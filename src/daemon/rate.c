@@ -138,7 +138,13 @@ static uint64_t mark(const struct governor *g)
     return (g->admitted_total + g->replies_total) * 2 + (g->held ? 1 : 0);
 }
 
-static void keep(struct engine *e, int64_t now_ms)
+static bool is_due(const struct engine *e)
+{
+    return mark(&e->governor) != e->rate.kept_mark && !e->store_full;
+}
+
+/* False: there is nothing to keep. */
+static bool keep_memory(struct engine *e, int64_t now_ms)
 {
     struct rate_keeping *k = &e->rate;
     struct governor_memory m;
@@ -149,18 +155,24 @@ static void keep(struct engine *e, int64_t now_ms)
     bool says = rate_memory_says(&m);
     k->kept_mark = mark(&e->governor);
     if (!says && !k->stored)
-        return;
+        return false;
     rate_memory_print(&m, text);
     store_set(e->store, k->name, says ? text : NULL, NULL, NULL);
     k->stored = says;
     k->kept_ms = now_ms;
-    char *view = rate_tuning_json(e);
+    return true;
+}
+
+/* What people are told of it when no daemon runs, too: of the present endpoint and key. */
+static void keep(struct engine *e, int64_t now_ms)
+{
+    char *view = keep_memory(e, now_ms) ? rate_tuning_json(e) : NULL;
     if (view != NULL)
         store_set(e->store, TUNING_STORED, view, NULL, NULL);
     free(view);
 }
 
-static void recall(struct engine *e)
+void rate_start(struct engine *e)
 {
     struct rate_keeping *k = &e->rate;
     struct governor_memory m;
@@ -183,11 +195,6 @@ static void recall(struct engine *e)
              learned_words(&l, false, words));
 }
 
-void rate_start(struct engine *e)
-{
-    recall(e);
-}
-
 void rate_moved(struct engine *e)
 {
     struct rate_keeping *k = &e->rate;
@@ -196,19 +203,14 @@ void rate_moved(struct engine *e)
     if (strcmp(name, k->name) == 0)
         return;
     const struct governor_options options = e->governor.opt;
-    if (mark(&e->governor) != k->kept_mark && !e->store_full)
-        keep(e, clock_mono_ms());
+    if (is_due(e))
+        keep_memory(e, clock_mono_ms());
     k->strays += e->governor.in_flight;
     k->account++;
     k->heard.count = 0;
     governor_init(&e->governor, &options);
     governor_set_wall(&e->governor, e->wall_offset_ms);
-    recall(e);
-}
-
-static bool is_due(const struct engine *e)
-{
-    return mark(&e->governor) != e->rate.kept_mark && !e->store_full;
+    rate_start(e);
 }
 
 void rate_step(struct engine *e, int64_t now_ms)

@@ -1,12 +1,15 @@
 """What was learned about the rate limit outlives the daemon, for the endpoint and the key that it was learned with."""
 
 import hashlib
+import json
+import re
 import signal
 import sqlite3
 import time
 
 import pytest
 
+from command_line import order, status
 from conftest import KEY, flowspool, holds, live, stays, wait_for
 from hostile_control import posts, release, script
 
@@ -69,6 +72,30 @@ def test_a_stop_loses_nothing(spool, sandbox, daemon):
     before = memories(spool)
     assert d.stop() == 0
     assert memories(spool) != before
+
+
+def test_status_tells_it_with_and_without_a_daemon(spool, sandbox, daemon):
+    s = sandbox("--limit", "40", "--latency", "20ms")
+    d = daemon(s.url)
+    learn(spool, d)
+    running = r"limit 40 (\(that the server counts in is not known yet\)|per \w+)"
+    assert re.search(running, " ".join(order(spool, "status").stdout.split())), order(spool, "status").stdout
+    assert status(spool)["live"]["rate"]["limit"] == 40
+    d.kill()
+    said = " ".join(order(spool, "status").stdout.split())
+    assert re.search(r"rate unknown; as of [0-9.]+ ?\w+ ago: limit 40 ", said), said
+
+
+def test_what_is_told_is_of_the_key_that_it_names(spool, sandbox, daemon):
+    s = sandbox("--limit", "40", "--latency", "20ms", key=None)
+    d = daemon(s.url)
+    learn(spool, d)
+    run_jobs(spool, "b", 1)
+    change_key(spool, d, OTHER)
+    d.kill()
+    with sqlite3.connect(f"file:{spool.state}/state.db?mode=ro", uri=True, timeout=10) as db:
+        view = json.loads(db.execute("SELECT value FROM meta WHERE key = 'rate.view'").fetchone()[0])
+    assert view["learned"]["limit"] == 40 and view["key"] == short(KEY)
 
 
 def test_another_key_and_another_endpoint_start_afresh(spool, sandbox, daemon):
