@@ -152,12 +152,9 @@ static int look_for_hold(struct writer *w, int64_t file, const struct take_job *
     return query_end(&q);
 }
 
-static int carry_over(struct writer *w, const struct store_take *t, size_t i, struct carried *c)
+static int carry_over(struct writer *w, const struct store_take *t, bool holds, size_t i, struct carried *c)
 {
     const struct take_job *j = &t->jobs[i];
-    *c = (struct carried){0};
-    if (t->file.id == 0)
-        return SQLITE_OK;
     if (j->what != TAKE_INSERT) {
         struct query q = query_on(&w->c, "SELECT (blocked & 8) <> 0 FROM jobs WHERE id = ?");
         query_int(&q, j->id);
@@ -166,14 +163,24 @@ static int carry_over(struct writer *w, const struct store_take *t, size_t i, st
         if (rc != SQLITE_OK || !c->returns)
             return rc;
     }
-    return look_for_hold(w, t->file.id, j, c);
+    return holds ? look_for_hold(w, t->file.id, j, c) : SQLITE_OK;
 }
 
+/* Whether anything of the file is held is asked once: each look for a hold walks all its jobs, of which there
+ * may be ten thousand. */
 static int carry_all_over(struct writer *w, struct take_op *op)
 {
-    int rc = SQLITE_OK;
+    for (size_t i = 0; i < op->t.njobs; i++)
+        op->carried[i] = (struct carried){0};
+    if (op->t.file.id == 0)
+        return SQLITE_OK;
+    struct query q =
+        query_on(&w->c, "SELECT EXISTS(SELECT 1 FROM jobs WHERE file_id = ? AND (blocked & 12) = 4)");
+    query_int(&q, op->t.file.id);
+    bool holds = query_row(&q) && sqlite3_column_int(q.stmt, 0) != 0;
+    int rc = query_end(&q);
     for (size_t i = 0; i < op->t.njobs && rc == SQLITE_OK; i++)
-        rc = carry_over(w, &op->t, i, &op->carried[i]);
+        rc = carry_over(w, &op->t, holds, i, &op->carried[i]);
     return rc;
 }
 
