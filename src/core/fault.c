@@ -18,7 +18,15 @@ void fault_set(struct fault *f, size_t line, size_t column, const char *format, 
         raw[0] = '\0';
     f->line = line;
     f->column = column;
+    f->no_memory = false;
     utf8_escape(raw, strlen(raw), f->text, sizeof f->text);
+}
+
+bool fault_no_memory(struct fault *f)
+{
+    fault_set(f, 0, 0, "out of memory");
+    f->no_memory = true;
+    return false;
 }
 
 void fault_describe(const struct fault *f, char *buf, size_t size)

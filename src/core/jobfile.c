@@ -18,12 +18,6 @@ struct draft {
     const struct yaml_node *document, *workflow, *inputs, *id, *run, *expires;
 };
 
-static bool out_of_memory(struct fault *fault)
-{
-    fault_set(fault, 0, 0, "out of memory");
-    return false;
-}
-
 /* "key must be EXPECTED; it is FOUND" at the value's place. */
 static bool refuse_value(const struct yaml_node *n, const char *key, const char *expected,
                          struct fault *fault)
@@ -263,7 +257,7 @@ static bool read_document(struct draft *d, const struct yaml_node *document, enu
         return false;
     job->run = strdup(d->run ? d->run->text : "");
     if (!job->run)
-        return out_of_memory(fault);
+        return fault_no_memory(fault);
     job->body = payload_body(d->inputs, job->inputs_as, fault);
     if (!job->body)
         return false;
@@ -355,7 +349,7 @@ static bool check_documents(const struct draft *drafts, size_t count, struct fau
         return true;
     struct label *labels = calloc(count, sizeof *labels);
     if (!labels)
-        return out_of_memory(fault);
+        return fault_no_memory(fault);
     bool ok = check_names(drafts, count, labels, fault) && check_identities(drafts, count, labels, fault);
     free(labels);
     return ok;
@@ -374,7 +368,7 @@ static bool read_documents(const struct yaml_tree *tree, enum inputs_as default_
     out->jobs = calloc(count, sizeof *out->jobs);
     if (!drafts || !out->jobs) {
         free(drafts);
-        return out_of_memory(fault);
+        return fault_no_memory(fault);
     }
     out->count = count;
     bool ok = true;

@@ -155,8 +155,7 @@ static bool add_members(cJSON *out, const struct yaml_node *n, enum form form, s
         if (added)
             continue;
         cJSON_Delete(item);
-        fault_set(fault, 0, 0, "out of memory");
-        return false;
+        return fault_no_memory(fault);
     }
     return true;
 }
@@ -173,7 +172,7 @@ static cJSON *to_json(const struct yaml_node *n, enum form form, struct fault *f
         out = n->kind == YAML_NODE_MAP ? cJSON_CreateObject() : cJSON_CreateArray();
     }
     if (!out) {
-        fault_set(fault, 0, 0, "out of memory");
+        fault_no_memory(fault);
         return NULL;
     }
     if (n->kind == YAML_NODE_SCALAR || add_members(out, n, form, fault))
@@ -190,7 +189,7 @@ static char *print(const struct yaml_node *inputs, enum form form, struct fault 
     char *text = cJSON_PrintUnformatted(json);
     cJSON_Delete(json);
     if (!text)
-        fault_set(fault, 0, 0, "out of memory");
+        fault_no_memory(fault);
     return text;
 }
 

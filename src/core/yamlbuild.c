@@ -47,12 +47,6 @@ struct yaml_builder {
     size_t alias_bytes;          /* of text: what aliases repeated */
 };
 
-static bool out_of_memory(struct fault *fault)
-{
-    fault_set(fault, 0, 0, "out of memory");
-    return false;
-}
-
 struct yaml_builder *yaml_build_new(const struct yaml_limits *limits)
 {
     struct yaml_builder *b = calloc(1, sizeof *b);
@@ -138,7 +132,7 @@ static const char *add_anchor(struct yaml_builder *b, const struct yaml_head *he
     anchor.name = name;
     if (name && yaml_anchors_put(&b->anchors, &anchor))
         return name;
-    out_of_memory(fault);
+    fault_no_memory(fault);
     return NULL;
 }
 
@@ -181,7 +175,7 @@ static bool add_node(struct yaml_builder *b, const struct yaml_node *node, size_
     }
     if (height > f->begin.height)
         f->begin.height = height;
-    return push(&b->children, node) || out_of_memory(fault);
+    return push(&b->children, node) || fault_no_memory(fault);
 }
 
 static struct yaml_node *new_node(struct yaml_builder *b, const struct yaml_head *head, enum yaml_kind kind,
@@ -192,7 +186,7 @@ static struct yaml_node *new_node(struct yaml_builder *b, const struct yaml_head
         return NULL;
     struct yaml_node *node = arena_alloc(&b->arena, sizeof *node);
     if (!node) {
-        out_of_memory(fault);
+        fault_no_memory(fault);
         return NULL;
     }
     memset(node, 0, sizeof *node);
@@ -306,7 +300,7 @@ static bool check_duplicates(const struct yaml_node *map, struct fault *fault)
         return true;
     const struct yaml_pair **sorted = reallocarray(NULL, map->count, sizeof *sorted);
     if (!sorted)
-        return out_of_memory(fault);
+        return fault_no_memory(fault);
     for (size_t i = 0; i < map->count; i++)
         sorted[i] = &map->pairs[i];
     qsort(sorted, map->count, sizeof *sorted, compare_pairs);
@@ -338,14 +332,14 @@ static bool take_children(struct yaml_builder *b, const struct frame *f, struct 
     if (node->kind == YAML_NODE_LIST) {
         node->items = arena_alloc(&b->arena, count * sizeof *node->items);
         if (!node->items)
-            return out_of_memory(fault);
+            return fault_no_memory(fault);
         memcpy(node->items, children, count * sizeof *node->items);
         node->count = count;
         return true;
     }
     struct yaml_pair *pairs = arena_alloc(&b->arena, count / 2 * sizeof *pairs);
     if (!pairs)
-        return out_of_memory(fault);
+        return fault_no_memory(fault);
     for (size_t i = 0; i < count / 2; i++)
         pairs[i] = (struct yaml_pair){.key = children[2 * i], .value = children[2 * i + 1]};
     node->pairs = pairs;
@@ -387,7 +381,7 @@ static bool is_empty(const struct yaml_node *node)
 
 bool yaml_build_document_end(struct yaml_builder *b, struct fault *fault)
 {
-    return is_empty(b->root) || push(&b->documents, b->root) || out_of_memory(fault);
+    return is_empty(b->root) || push(&b->documents, b->root) || fault_no_memory(fault);
 }
 
 struct yaml_tree *yaml_build_finish(struct yaml_builder *b)

@@ -122,7 +122,7 @@ static enum yaml_json read_string(struct reader *r)
         return YAML_JSON_OTHER;
     char *text = yaml_build_text(r->b, (size_t)(quote - r->p) + 1);
     if (!text) {
-        fault_set(r->fault, 0, 0, "out of memory");
+        fault_no_memory(r->fault);
         return YAML_JSON_FAULT;
     }
     char *out = text;
@@ -151,7 +151,7 @@ static enum yaml_json read_word(struct reader *r)
         return YAML_JSON_OTHER;
     char *text = yaml_build_text(r->b, len + 1);
     if (!text) {
-        fault_set(r->fault, 0, 0, "out of memory");
+        fault_no_memory(r->fault);
         return YAML_JSON_FAULT;
     }
     memcpy(text, start, len);

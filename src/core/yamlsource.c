@@ -297,8 +297,7 @@ bool yaml_source_shield(struct yaml_source *src, struct fault *fault)
     src->base = BLOCK_FIRST + block * BLOCK_SIZE;
     src->shielded = malloc(src->len + src->growth + 1);
     if (!src->shielded) {
-        fault_set(fault, 0, 0, "out of memory");
-        return false;
+        return fault_no_memory(fault);
     }
     const char *p = src->bytes, *end = src->bytes + src->len;
     char *out = src->shielded;

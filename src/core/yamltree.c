@@ -16,12 +16,6 @@ struct reading {
     struct fault *fault;
 };
 
-static bool out_of_memory(struct fault *fault)
-{
-    fault_set(fault, 0, 0, "out of memory");
-    return false;
-}
-
 /* ---- tags ---- */
 
 enum written_on { ON_SCALAR = 1, ON_LIST = 2, ON_MAP = 4 };
@@ -111,7 +105,7 @@ static bool take_scalar(struct reading *r, const yaml_event_t *e)
     }
     char *text = yaml_build_text(r->b, len + 1);
     if (!text)
-        return out_of_memory(r->fault);
+        return fault_no_memory(r->fault);
     memcpy(text, e->data.scalar.value, len);
     text[len] = '\0';
     struct yaml_origin origin = {.style = style_of(e->data.scalar.style),
@@ -165,7 +159,7 @@ static bool take_event(struct reading *r, const yaml_event_t *e)
 static bool complain(const yaml_parser_t *parser, struct reading *r)
 {
     if (parser->error == YAML_MEMORY_ERROR)
-        return out_of_memory(r->fault);
+        return fault_no_memory(r->fault);
     struct yaml_complaint complaint = {.problem = parser->problem,
                                        .context = parser->context,
                                        .line = parser->problem_mark.line,
@@ -197,7 +191,7 @@ static bool parse_yaml(struct reading *r)
     if (!yaml_source_shield(r->src, r->fault))
         return false;
     if (!yaml_parser_initialize(&parser))
-        return out_of_memory(r->fault);
+        return fault_no_memory(r->fault);
     const char *bytes = r->src->shielded ? r->src->shielded : r->src->bytes;
     size_t len = r->src->shielded ? r->src->shielded_len : r->src->len;
     yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
@@ -214,7 +208,7 @@ static bool finish(bool ok, struct yaml_builder *b, struct yaml_tree **out, stru
         return false;
     }
     *out = yaml_build_finish(b);
-    return *out || out_of_memory(fault);
+    return *out || fault_no_memory(fault);
 }
 
 bool yaml_tree_parse(const char *bytes, size_t len, const struct yaml_limits *limits, struct yaml_tree **out,
@@ -227,7 +221,7 @@ bool yaml_tree_parse(const char *bytes, size_t len, const struct yaml_limits *li
 
     struct yaml_builder *b = yaml_build_new(limits);
     if (!b)
-        return out_of_memory(fault);
+        return fault_no_memory(fault);
     enum yaml_json json = yaml_json_read(src.bytes, src.len, b, fault);
     if (json != YAML_JSON_OTHER)
         return finish(json == YAML_JSON_READ, b, out, fault);
@@ -235,7 +229,7 @@ bool yaml_tree_parse(const char *bytes, size_t len, const struct yaml_limits *li
     yaml_build_free(b);
     b = yaml_build_new(limits);
     if (!b)
-        return out_of_memory(fault);
+        return fault_no_memory(fault);
     struct reading r = {.src = &src, .b = b, .fault = fault};
     bool ok = parse_yaml(&r);
     yaml_source_free(&src);

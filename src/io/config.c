@@ -263,7 +263,7 @@ static bool check_whole(struct load *l)
 bool config_load(const char *path, const struct config_overrides *o, struct config *c, struct fault *fault)
 {
     struct load l = {.fault = fault};
-    fault_set(fault, 0, 0, "out of memory");
+    fault_no_memory(fault);
     bool ok = set_defaults(&l) && (path == NULL || read_file(&l, path)) && apply_overrides(&l, o) &&
               resolve_spool(&l) && resolve_state_dir(&l) && check_endpoint(&l, o->endpoint_fault) &&
               check_whole(&l);

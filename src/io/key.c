@@ -116,7 +116,7 @@ static bool use_source(const struct source *s, struct api_key *out, struct fault
 {
     char *text = NULL;
     char *file = NULL;
-    fault_set(fault, 0, 0, "out of memory");
+    fault_no_memory(fault);
     if (s->file != NULL && !read_key_file(s->file, &text, fault))
         return false;
     if (s->file == NULL)

@@ -12,8 +12,7 @@ struct flowspool_error {
 };
 
 /* Handed out when there is no memory for an error: a failure always has a reason. Never freed. */
-static const struct flowspool_error out_of_memory = {-ENOMEM,
-                                                     {.line = 0, .column = 0, .text = "out of memory"}};
+static const struct flowspool_error out_of_memory = {-ENOMEM, {.text = "out of memory", .no_memory = true}};
 
 int flowspool_error_code(const struct flowspool_error *error)
 {
@@ -56,8 +55,7 @@ int error_fault(struct flowspool_error **out, int code, const struct fault *faul
 
 int error_parse(struct flowspool_error **out, const struct fault *fault)
 {
-    return strcmp(fault->text, out_of_memory.fault.text) == 0 ? error_memory(out)
-                                                              : error_fault(out, -EINVAL, fault);
+    return fault->no_memory ? error_memory(out) : error_fault(out, -EINVAL, fault);
 }
 
 int error_memory(struct flowspool_error **out)

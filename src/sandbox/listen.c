@@ -85,8 +85,7 @@ bool listen_write_port_file(const char *path, uint16_t port, struct fault *fault
 {
     char *aside;
     if (asprintf(&aside, "%s.%ld.tmp", path, (long)getpid()) < 0) {
-        fault_set(fault, 0, 0, "out of memory");
-        return false;
+        return fault_no_memory(fault);
     }
     bool ok = write_port(aside, port) && rename(aside, path) == 0;
     if (!ok) {

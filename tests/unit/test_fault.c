@@ -63,6 +63,18 @@ static void test_describe_never_overruns(void **state)
     assert_int_equal(buf[8], '#');
 }
 
+/* What somebody wrote never passes for it, whatever it says. */
+static void test_no_memory_is_told_from_a_fault(void **state)
+{
+    (void)state;
+    struct fault f;
+    assert_false(fault_no_memory(&f));
+    assert_true(f.no_memory && f.line == 0 && f.column == 0);
+    assert_string_equal(f.text, "out of memory");
+    fault_set(&f, 0, 0, "%s", "out of memory");
+    assert_false(f.no_memory);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -70,6 +82,7 @@ int main(void)
         cmocka_unit_test(test_what_was_found_cannot_forge_lines_or_escapes),
         cmocka_unit_test(test_long_text_is_cut_between_characters),
         cmocka_unit_test(test_describe_never_overruns),
+        cmocka_unit_test(test_no_memory_is_told_from_a_fault),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
