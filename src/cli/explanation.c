@@ -15,13 +15,9 @@
 
 static const char *keep(struct explanation *e, const char *text)
 {
-    size_t size = strlen(text) + 1;
-    char *copy = arena_alloc(e->arena, size);
-    if (copy == NULL) {
-        e->no_memory = true;
-        return "";
-    }
-    return memcpy(copy, text, size);
+    const char *copy = arena_copy(e->arena, text);
+    e->no_memory = e->no_memory || copy == NULL;
+    return copy != NULL ? copy : "";
 }
 
 void explain_add(struct explanation *e, const char *word, const char *todo, const char *format, ...)

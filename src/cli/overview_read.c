@@ -1,7 +1,6 @@
 /* Where the status comes from: the daemon's answer, and the state. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "cli/overview.h"
 #include "core/tuning.h"
@@ -29,12 +28,9 @@ static bool stored(struct store *s, const char *key, struct arena *a, const char
     *out = NULL;
     if (value == NULL)
         return true;
-    size_t size = strlen(value) + 1;
-    char *copy = arena_alloc(a, size);
-    if (copy != NULL)
-        *out = memcpy(copy, value, size);
+    *out = arena_copy(a, value);
     free(value);
-    return copy != NULL;
+    return *out != NULL;
 }
 
 /* Of a time to come, or nonsense: as if there were none. */

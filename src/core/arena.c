@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define CHUNK_FIRST ((size_t)4096)
 #define CHUNK_MOST  ((size_t)256 * 1024)
@@ -49,6 +50,13 @@ void *arena_alloc(struct arena *a, size_t size)
     void *p = (char *)chunk->bytes + chunk->used;
     chunk->used += size;
     return p;
+}
+
+char *arena_copy(struct arena *a, const char *text)
+{
+    size_t size = strlen(text) + 1;
+    char *copy = arena_alloc(a, size);
+    return copy ? memcpy(copy, text, size) : NULL;
 }
 
 void arena_free(struct arena *a)

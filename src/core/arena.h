@@ -12,6 +12,8 @@ struct arena {
 
 /* Aligned for any object; NULL when out of memory. */
 void *arena_alloc(struct arena *a, size_t size);
+/* A copy of a string; likewise. */
+char *arena_copy(struct arena *a, const char *text);
 void arena_free(struct arena *a);
 
 #endif

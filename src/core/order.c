@@ -188,13 +188,9 @@ static bool read_object(const cJSON *root, const char *name, struct arena *a, co
     if (!cJSON_IsObject(object))
         return true;
     char *text = cJSON_PrintUnformatted(object);
-    size_t size = text != NULL ? strlen(text) + 1 : 0;
-    char *copy = text != NULL ? arena_alloc(a, size) : NULL;
-    if (copy != NULL)
-        memcpy(copy, text, size);
+    *out = text != NULL ? arena_copy(a, text) : NULL;
     cJSON_free(text);
-    *out = copy;
-    return copy != NULL;
+    return *out != NULL;
 }
 
 bool order_reply_parse(const char *text, struct arena *a, struct order_reply *out)

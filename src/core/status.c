@@ -143,19 +143,25 @@ static void read_run(const cJSON *root, struct status_run *r)
     };
 }
 
+static int64_t read_count(const cJSON *counts, const char *name)
+{
+    int64_t n = statusjson_int(counts, name, -1);
+    return n >= 0 ? n : -1;
+}
+
 static void read_counts(const cJSON *root, struct status *out)
 {
     const cJSON *o = cJSON_GetObjectItemCaseSensitive(root, "counts");
     out->has_counts = cJSON_IsObject(o);
     out->counts = (struct status_counts){
-        .waiting = statusjson_int(o, "waiting", 0),
-        .later = statusjson_int(o, "later", 0),
-        .held = statusjson_int(o, "held", 0),
-        .missing = statusjson_int(o, "missing", 0),
-        .in_flight = statusjson_int(o, "in_flight", 0),
-        .done = statusjson_int(o, "done", 0),
-        .failed = statusjson_int(o, "failed", 0),
-        .refused = statusjson_int(o, "refused", 0),
+        .waiting = read_count(o, "waiting"),
+        .later = read_count(o, "later"),
+        .held = read_count(o, "held"),
+        .missing = read_count(o, "missing"),
+        .in_flight = read_count(o, "in_flight"),
+        .done = read_count(o, "done"),
+        .failed = read_count(o, "failed"),
+        .refused = read_count(o, "refused"),
         .oldest_waiting_at_ms = statusjson_int(o, "oldest_waiting_at_ms", -1),
     };
 }

@@ -64,7 +64,7 @@ struct status {
         int64_t done, failed, refused, already_done, bought, possibly_bought, requests, rate_limited;
     } run;
     bool has_counts;
-    struct status_counts { /* of the jobs in the state */
+    struct status_counts { /* of the jobs in the state; as read, -1: not known */
         int64_t waiting, later,
             held;             /* may be sent; for their time or another try; held, or being cancelled */
         int64_t missing;      /* waiting, their file is gone */

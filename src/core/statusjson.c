@@ -89,11 +89,6 @@ bool statusjson_text(const cJSON *object, const char *name, struct arena *a, con
     *out = fallback;
     if (!cJSON_IsString(item))
         return true;
-    size_t size = strlen(item->valuestring) + 1;
-    char *copy = arena_alloc(a, size);
-    if (copy == NULL)
-        return false;
-    memcpy(copy, item->valuestring, size);
-    *out = copy;
-    return true;
+    *out = arena_copy(a, item->valuestring);
+    return *out != NULL;
 }

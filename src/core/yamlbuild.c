@@ -125,10 +125,7 @@ static const char *add_anchor(struct yaml_builder *b, const struct yaml_head *he
                   b->limits.max_anchors);
         return NULL;
     }
-    size_t size = strlen(head->anchor) + 1;
-    char *name = arena_alloc(&b->arena, size);
-    if (name)
-        memcpy(name, head->anchor, size);
+    const char *name = arena_copy(&b->arena, head->anchor);
     anchor.name = name;
     if (name && yaml_anchors_put(&b->anchors, &anchor))
         return name;

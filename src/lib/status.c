@@ -7,20 +7,16 @@
 #include <sys/stat.h>
 
 #include "core/holdwords.h"
-#include "core/jsonspan.h"
 #include "core/order.h"
 #include "core/status.h"
 #include "core/utf8.h"
 #include "io/control_client.h"
 #include "lib/error.h"
 
-#define COUNTS (FLOWSPOOL_REFUSED + 1)
-
 struct flowspool_status {
     struct arena arena;
     const char *json;
     struct status said;
-    int64_t counts[COUNTS];
     char **held;
     size_t nheld;
 };
@@ -37,23 +33,6 @@ void flowspool_status_free(struct flowspool_status *s)
 }
 
 /* ---- what it said ---- */
-
-/* Of older daemons there are none. */
-static void read_counts(struct flowspool_status *s)
-{
-    static const char *const names[COUNTS] = {"waiting",   "later", "held",   "missing",
-                                              "in_flight", "done",  "failed", "refused"};
-    struct json_object all, counts = {0};
-    const struct json_member *m =
-        json_scan_object(s->json, strlen(s->json), &all) ? json_find(&all, "counts") : NULL;
-    if (m)
-        json_scan_object(m->value, m->value_len, &counts);
-    for (size_t i = 0; i < COUNTS; i++) {
-        long long n;
-        const struct json_member *count = json_find(&counts, names[i]);
-        s->counts[i] = count && json_whole(count, &n) && n >= 0 ? (int64_t)n : -1;
-    }
-}
 
 static bool read_holds(struct flowspool_status *s)
 {
@@ -81,7 +60,6 @@ static int read_reply(struct flowspool_status *s, const char *reply, struct flow
     s->json = r.status;
     if (!r.status || !status_parse(r.status, &s->arena, &s->said))
         return error_set(error, -EBADMSG, "flowspoold answers without a status");
-    read_counts(s);
     return read_holds(s) ? 0 : error_memory(error);
 }
 
@@ -190,7 +168,13 @@ double flowspool_status_per_second(const struct flowspool_status *status)
 
 int64_t flowspool_status_count(const struct flowspool_status *status, enum flowspool_count which)
 {
-    return (unsigned)which < COUNTS ? status->counts[which] : -1;
+    const struct status_counts *c = &status->said.counts; /* of older daemons there are none */
+    const int64_t counts[] = {
+        [FLOWSPOOL_WAITING] = c->waiting, [FLOWSPOOL_LATER] = c->later,         [FLOWSPOOL_HELD] = c->held,
+        [FLOWSPOOL_MISSING] = c->missing, [FLOWSPOOL_IN_FLIGHT] = c->in_flight, [FLOWSPOOL_DONE] = c->done,
+        [FLOWSPOOL_FAILED] = c->failed,   [FLOWSPOOL_REFUSED] = c->refused,
+    };
+    return (unsigned)which < sizeof counts / sizeof counts[0] ? counts[which] : -1;
 }
 
 const char *flowspool_status_held(const struct flowspool_status *status, size_t index)

@@ -163,6 +163,14 @@ static void an_older_or_stopping_daemon(void **state)
     assert_null(flowspool_status_held(s, 0));
     assert_string_equal(flowspool_status_endpoint(s), "");
     flowspool_status_free(s);
+    serve(f, "{\"ok\":true,\"status\":{\"pid\":7," RATE
+             ",\"counts\":{\"done\":3,\"held\":-4,\"later\":\"x\"}}}");
+    s = status_of(f->spool.path, NULL);
+    assert_int_equal(flowspool_status_count(s, FLOWSPOOL_DONE), 3);
+    assert_int_equal(flowspool_status_count(s, FLOWSPOOL_HELD), -1);
+    assert_int_equal(flowspool_status_count(s, FLOWSPOOL_LATER), -1);
+    assert_int_equal(flowspool_status_count(s, FLOWSPOOL_WAITING), -1);
+    flowspool_status_free(s);
 }
 
 static void answers_that_make_no_sense(void **state)
