@@ -83,7 +83,7 @@ static bool take_renamed(const struct purchases *p, const char *path, const stru
                          const struct jobfile *jobs, struct known *k)
 {
     struct file_row rows[INODE_MATCHES] = {0};
-    const struct file_sig sig = {st->dev, st->ino, st->size, st->mtime_ns, st->btime_ns};
+    const struct file_sig sig = spool_sig(st);
     size_t n = store_files_by_inode(p->store, &sig, rows, INODE_MATCHES);
     bool found = false;
     for (size_t i = 0; i < n; i++) {
@@ -100,23 +100,17 @@ static bool take_renamed(const struct purchases *p, const char *path, const stru
     return found;
 }
 
-static bool is_changed(const struct file_sig *a, const struct spool_stat *b)
-{
-    bool born_alike = a->btime_ns == 0 || b->btime_ns == 0 || a->btime_ns == b->btime_ns;
-    return a->dev != b->dev || a->ino != b->ino || a->size != b->size || a->mtime_ns != b->mtime_ns ||
-           !born_alike;
-}
-
 static void look_up(const struct purchases *p, const char *path, const struct spool_stat *st,
                     const struct jobfile *jobs, struct known *k)
 {
     struct file_row f = {0};
+    const struct file_sig sig = spool_sig(st);
     *k = (struct known){.written = true};
     if (p->store == NULL)
         return;
     bool there = store_file_by_path(p->store, path, &f);
     bool renamed = (!there || f.sig.ino != st->ino) && take_renamed(p, path, st, jobs, k);
-    k->written = !renamed && (!there || is_changed(&f.sig, st));
+    k->written = !renamed && (!there || !file_sig_same(&f.sig, &sig));
     if (there && !renamed)
         k->rows = store_file_jobs(p->store, f.id, &k->count);
     file_row_free(&f);

@@ -63,9 +63,8 @@ int intake_find_file(struct intake *in, const char *path, char *buf, size_t size
 
 static bool same_signature(const struct file_sig *a, const struct spool_stat *b)
 {
-    bool born_alike = a->btime_ns == 0 || b->btime_ns == 0 || a->btime_ns == b->btime_ns;
-    return a->dev == b->dev && a->ino == b->ino && a->size == b->size && a->mtime_ns == b->mtime_ns &&
-           born_alike;
+    const struct file_sig sig = spool_sig(b);
+    return file_sig_same(a, &sig);
 }
 
 static bool unchanged(const struct spool_stat *a, const struct spool_stat *b)
@@ -289,7 +288,7 @@ static void unchanged_file(struct intake *in, const struct file_row *row, bool h
         log_line(LOG_INFO, row->path, held ? "held" : "no longer held");
     if (row->missing_ms == 0 && row->held == held)
         return;
-    const struct file_sig sig = {st->dev, st->ino, st->size, st->mtime_ns, st->btime_ns};
+    const struct file_sig sig = spool_sig(st);
     intake_back_or_held(in, row, held, &sig);
     if (row->missing_ms != 0 && row->missing_ms <= in->settings_since_ms && intake_wants_reread(in, row))
         force_look(wait_for(in, row->path, 0));

@@ -43,7 +43,7 @@ static int is_renamed(struct intake *in, const struct look *k, const struct file
 bool take_find_rename(struct intake *in, const struct look *k, struct take_plan *p)
 {
     struct file_row rows[INODE_MATCHES] = {0};
-    const struct file_sig sig = {k->st.dev, k->st.ino, k->st.size, k->st.mtime_ns, k->st.btime_ns};
+    const struct file_sig sig = spool_sig(&k->st);
     if (k->row->id != 0 && k->row->sig.ino == k->st.ino)
         return true;
     size_t n = store_files_by_inode(in->o.store, &sig, rows, INODE_MATCHES);
@@ -63,7 +63,7 @@ bool take_find_strays(struct intake *in, const struct look *k, struct take_plan 
 {
     if (p->renamed_from.id != 0 || (k->row->id != 0 && k->row->sig.ino == k->st.ino))
         return true;
-    const struct file_sig sig = {k->st.dev, k->st.ino, k->st.size, k->st.mtime_ns, k->st.btime_ns};
+    const struct file_sig sig = spool_sig(&k->st);
     size_t count = 0;
     struct job_row *rows = store_load_strays(in->o.store, &sig, STRAYS_MAX, &count);
     if (count == 0)

@@ -148,7 +148,7 @@ static struct file_row file_row_of(const struct look *k, const struct take_plan 
     struct file_row f = {
         .id = p->renamed_from.id != 0 ? p->renamed_from.id : k->row->id,
         .path = path.out,
-        .sig = {k->st.dev, k->st.ino, k->st.size, k->st.mtime_ns, k->st.btime_ns},
+        .sig = spool_sig(&k->st),
         .seen_ms = p->renamed_from.id != 0 ? p->renamed_from.seen_ms
                    : k->row->id != 0       ? k->row->seen_ms
                                            : k->seen_ms,

@@ -132,6 +132,11 @@ static int stat_beneath(struct spool *s, const char *path, struct spool_stat *ou
     return err;
 }
 
+struct file_sig spool_sig(const struct spool_stat *st)
+{
+    return (struct file_sig){st->dev, st->ino, st->size, st->mtime_ns, st->btime_ns};
+}
+
 int spool_stat(struct spool *s, const char *path, struct spool_stat *out)
 {
     struct spool_stat st;

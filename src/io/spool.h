@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/filesig.h"
+
 struct spool;
 
 struct spool_stat {
@@ -17,6 +19,8 @@ struct spool_stat {
     int64_t size, mtime_ns, ctime_ns, btime_ns; /* btime 0: unknown */
     uint32_t uid, gid, mode, nlink;
 };
+/* What of it the state remembers. */
+struct file_sig spool_sig(const struct spool_stat *st);
 
 int spool_open(struct spool **out, const char *dir); /* negative errno */
 void spool_close(struct spool *s);

@@ -32,6 +32,7 @@
 #include <uv.h>
 
 #include "core/digest.h"
+#include "core/filesig.h"
 #include "core/job.h"
 
 struct store;
@@ -72,10 +73,6 @@ enum file_state {
     FILE_OK = 0,
     FILE_REFUSED = 1,  /* does not parse: one failed job row (invalid_job) carries the error outcome */
     FILE_CONFLICT = 2, /* outcome name taken or impossible: listed, no outcome */
-};
-struct file_sig { /* what a change of a file shows in */
-    uint64_t dev, ino;
-    int64_t size, mtime_ns, btime_ns; /* btime 0: unknown */
 };
 struct file_row {
     int64_t id; /* 0: not found */
