@@ -34,9 +34,6 @@ static const char help[] = "usage: flowspool check [-r] [--quiet | --json] FILE|
                            "          flowspool check -c /etc/flowspool.yaml\n"
                            "          make-job | flowspool check - && echo fine\n";
 
-/* An outcome is at most a reply and some fields. */
-#define OUTCOME_SLACK (1LL << 20)
-
 struct check {
     struct config cfg;
     bool json, quiet, recursive;
@@ -146,7 +143,7 @@ static void check_dir_at(struct check *c, const char *dir, char *state_dir)
         .dir = dir,
         .recursive = c->recursive,
         .purchases = {.endpoint = endpoint,
-                      .outcome_max = c->cfg.max_response_size * 2 + OUTCOME_SLACK,
+                      .outcome_max = config_outcome_max(&c->cfg),
                       .now_ms = clock_unix_ms()},
     };
     dircheck_run(&d, state_dir);

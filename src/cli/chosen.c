@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/names.h"
+
 /* More words than these are rather looked for all at once. */
 #define LOOKUPS_MAX 64
 #define PAGE        1000
@@ -16,11 +18,6 @@ struct chosen_file {
 static bool is_refused(const struct file_row *f)
 {
     return f->state == FILE_CONFLICT && f->missing_ms == 0;
-}
-
-static bool is_current(const struct job_row *r)
-{
-    return (r->blocked & JOB_BLOCK_SUPERSEDED) == 0;
 }
 
 /* A refused file is named as a job is. */
@@ -68,7 +65,7 @@ static void see(struct chosen *c, const struct chosen_file *f)
     if (is_refused(&f->file))
         select_see(c->words, &whole);
     for (size_t i = 0; i < f->njobs; i++)
-        if (is_current(&f->jobs[i]))
+        if (job_row_is_current(&f->jobs[i]))
             select_see(c->words, &f->jobs[i]);
 }
 
@@ -101,23 +98,26 @@ static void look_up_stem(struct chosen *c, const char *stem)
     free(path);
 }
 
+static void look_up_part(struct chosen *c, const char *text, size_t len,
+                         void (*look)(struct chosen *c, const char *name))
+{
+    char *part = strndup(text, len);
+    c->no_memory = c->no_memory || part == NULL;
+    if (part != NULL)
+        look(c, part);
+    free(part);
+}
+
 /* As a job file, held or not, as an outcome file, and as a name without ending. */
 static void look_up(struct chosen *c, const char *text)
 {
-    static const char *const endings[] = {".hold", ".result.json", ".error.json", ".error.body"};
-    size_t len = strlen(text);
+    size_t job = name_job_len(text), outcome = name_outcome_stem_len(text);
     look_up_path(c, text);
     look_up_stem(c, text);
-    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
-        size_t ending = strlen(endings[i]);
-        if (len <= ending || strcmp(text + len - ending, endings[i]) != 0)
-            continue;
-        char *without = strndup(text, len - ending);
-        c->no_memory = c->no_memory || without == NULL;
-        if (without != NULL)
-            (i == 0 ? look_up_path : look_up_stem)(c, without);
-        free(without);
-    }
+    if (job < strlen(text))
+        look_up_part(c, text, job, look_up_path);
+    if (outcome > 0)
+        look_up_part(c, text, outcome, look_up_stem);
 }
 
 /* Only what looking up finds can fit a word that well. */
@@ -216,7 +216,7 @@ static void take_found(struct taking *t)
     const struct chosen *c = t->chosen;
     for (size_t i = 0; i < c->count; i++)
         for (size_t k = 0; t->more && k < c->files[i].njobs; k++)
-            if (is_current(&c->files[i].jobs[k]))
+            if (job_row_is_current(&c->files[i].jobs[k]))
                 on_job(t, &c->files[i].jobs[k]);
     for (size_t i = 0; t->more && i < c->count; i++)
         if (is_refused(&c->files[i].file))

@@ -50,7 +50,7 @@ size_t history_events(const struct job_row *r, const struct attempt_row *attempt
         add(&l, r->finished_ms != 0 ? r->finished_ms : l.last_ms, EVENT_FAILED, NULL);
     if (r->state == JOB_WAITING && r->due_ms != 0)
         add(&l, l.last_ms, EVENT_DUE, NULL);
-    if ((r->blocked & JOB_BLOCK_SUPERSEDED) != 0)
+    if (!job_row_is_current(r))
         add(&l, l.last_ms, EVENT_SUPERSEDED, NULL);
     sort(out, l.count);
     return l.count;

@@ -122,10 +122,16 @@ static bool on_job(void *arg, const struct job_row *r)
 
 /* ---- refused files ---- */
 
+/* They have no workflow. */
+static bool shows_refused(const struct list *l)
+{
+    return l->workflow == NULL && (!l->filtered || l->state == SHOWN_REFUSED);
+}
+
 static bool on_file(void *arg, const struct file_row *f)
 {
     struct list *l = arg;
-    if (l->workflow != NULL || (l->filtered && l->state != SHOWN_REFUSED))
+    if (!shows_refused(l))
         return true;
     if (l->names) {
         name(l, f->path);
@@ -142,12 +148,12 @@ static bool on_file(void *arg, const struct file_row *f)
 
 /* ---- all of it ---- */
 
-static bool list_all(struct list *l, struct store *s)
+static void list_all(struct list *l, struct store *s)
 {
     if (!l->filtered || l->state != SHOWN_REFUSED)
         store_list(s, l->filtered ? shown_stored(l->state) : -1, l->workflow, on_job, l);
-    l->no_memory = !chosen_refused(s, on_file, l) || l->no_memory;
-    return true;
+    if (shows_refused(l) && !chosen_refused(s, on_file, l))
+        l->no_memory = true;
 }
 
 /* Words are looked for among all jobs, whatever the options leave out: that a job is in another state does
@@ -181,7 +187,11 @@ static int list_store(struct list *l, struct store *s)
     }
     l->line.out = l->out;
     l->colours = terminal_colours();
-    bool meant = l->selection.count > 0 ? list_words(l, s) : list_all(l, s);
+    bool meant = true;
+    if (l->selection.count > 0)
+        meant = list_words(l, s);
+    else
+        list_all(l, s);
     bool whole = cli_close(s);
     whole = (l->table == NULL || table_close(l->table)) && whole && !l->no_memory && !l->line.failed;
     whole = aside_close(l->out, meant) && whole;

@@ -121,7 +121,7 @@ static void tell_older(struct log *l, const struct job_row *r)
     size_t count = 0;
     struct job_row *rows = store_file_jobs(l->inquiry->store, r->file_id, &count);
     for (size_t i = 0; i < count; i++)
-        if ((rows[i].blocked & JOB_BLOCK_SUPERSEDED) != 0)
+        if (!job_row_is_current(&rows[i]))
             tell_job(l, &rows[i]);
     job_rows_free(rows, count);
 }

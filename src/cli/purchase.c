@@ -122,7 +122,7 @@ static struct known_job known_job(const struct purchases *p, const struct job_ro
         .id = r->id,
         .state = r->state,
         .charged_failure = code_if_charged(r->code, r->ambiguous) != NULL,
-        .superseded = (r->blocked & JOB_BLOCK_SUPERSEDED) != 0,
+        .superseded = !job_row_is_current(r),
         .attempted = r->sends > 0,
         .elsewhere = r->state == JOB_DONE && !counts(p, r->sandbox, r->endpoint),
         .asked = (r->blocked & (JOB_ASKED_AGAIN | JOB_BLOCK_SUPERSEDED)) == JOB_ASKED_AGAIN,

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "core/jobfile.h"
 
 static char *read_all(int fd, const char *name, size_t *len)
 {
@@ -16,7 +17,7 @@ static char *read_all(int fd, const char *name, size_t *len)
     for (;;) {
         if (*len + 1 >= room) {
             room = room == 0 ? 64 * 1024 : room * 2;
-            char *grown = room <= 4 * READ_FILE_MAX ? realloc(bytes, room) : NULL;
+            char *grown = room <= 4 * JOB_FILE_MAX ? realloc(bytes, room) : NULL;
             if (grown == NULL)
                 break;
             bytes = grown;
@@ -31,9 +32,9 @@ static char *read_all(int fd, const char *name, size_t *len)
         }
         *len += (size_t)n;
         bytes[*len] = '\0';
-        if (n == 0 && *len <= READ_FILE_MAX)
+        if (n == 0 && *len <= JOB_FILE_MAX)
             return bytes;
-        if (*len > READ_FILE_MAX)
+        if (*len > JOB_FILE_MAX)
             break;
     }
     cli_complain("%s: more than the 64 MiB that a job can have, or out of memory", name);

@@ -5,11 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* What no spool takes as a job, whatever its max_job_size. */
-#define READ_FILE_MAX ((size_t)64 << 20)
-
-/* name "-": standard input. The malloc'd bytes with a NUL behind them, which *len does not count; NULL: it
- * was said why. */
+/* name "-": standard input. At most JOB_FILE_MAX: more no spool takes as a job. The malloc'd bytes with a NUL
+ * behind them, which *len does not count; NULL: it was said why. */
 char *read_file(const char *name, size_t *len);
 
 #endif

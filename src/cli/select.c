@@ -8,6 +8,8 @@
 #include <strings.h>
 
 #include "cli/cli.h"
+#include "cli/jobwords.h"
+#include "core/names.h"
 
 #define DIGEST_LEAST 6
 
@@ -73,28 +75,19 @@ void select_close(struct selection *s)
 
 /* ---- what fits ---- */
 
-static const char *const outcome_endings[] = {".result.json", ".error.json", ".error.body"};
-
 static bool is_file(const char *text, const struct job_row *r)
 {
     size_t path = strlen(r->path), stem = strlen(r->stem);
     if (strncmp(text, r->path, path) == 0 && (text[path] == '\0' || strcmp(text + path, ".hold") == 0))
         return true;
-    if (strncmp(text, r->stem, stem) != 0)
-        return false;
-    for (size_t i = 0; i < sizeof outcome_endings / sizeof outcome_endings[0]; i++)
-        if (strcmp(text + stem, outcome_endings[i]) == 0)
-            return true;
-    return false;
+    return strncmp(text, r->stem, stem) == 0 && stem > 0 && name_outcome_stem_len(text) == stem;
 }
 
 /* Of the outcome files only the one that there is: "*.error.json" means what failed. */
 static bool is_in_glob(const char *text, const struct job_row *r)
 {
     char outcome[PATH_MAX];
-    const char *ending = r->state == JOB_DONE     ? ".result.json"
-                         : r->state == JOB_FAILED ? ".error.json"
-                                                  : NULL;
+    const char *ending = shown_ending(r);
     if (strpbrk(text, "*?[") == NULL)
         return false;
     if (fnmatch(text, r->path, FNM_PATHNAME) == 0)

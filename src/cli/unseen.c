@@ -8,9 +8,6 @@
 #include "core/jobfile.h"
 #include "io/spool.h"
 
-/* A file that does not parse is refused when it is so old. */
-#define YOUNG_WORDS "10 s"
-
 /* It says what it is wrong with it, or is found sound. */
 static bool explain_content(struct explanation *e, const struct config *cfg, struct spool *spool,
                             const char *path)
@@ -35,13 +32,12 @@ static bool explain_content(struct explanation *e, const struct config *cfg, str
         explain_add(
             e, "fault", "correct the job file",
             "its file does not parse (line %zu, column %zu: %s), and is refused when it has been left "
-            "alone for " YOUNG_WORDS,
-            fault.line, fault.column, fault.text);
+            "alone for %d s",
+            fault.line, fault.column, fault.text, JOB_FILE_YOUNG_S);
     } else {
-        explain_add(
-            e, "fault", "correct the job file",
-            "its file does not parse (%s), and is refused when it has been left alone for " YOUNG_WORDS,
-            fault.text);
+        explain_add(e, "fault", "correct the job file",
+                    "its file does not parse (%s), and is refused when it has been left alone for %d s",
+                    fault.text, JOB_FILE_YOUNG_S);
     }
     bool sound = e->count == 0;
     free(bytes);

@@ -5,7 +5,6 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -86,12 +85,6 @@ bool waiting_add_file(struct waiting *w, const char *path)
     return waiting_add(w, strdup(path), NULL, false);
 }
 
-static void sleep_ms(int64_t ms)
-{
-    const struct timespec t = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
-    nanosleep(&t, NULL);
-}
-
 /* ---- one look at all ---- */
 
 /* A daemon that creates the state, or changes its form, locks it for a moment. */
@@ -107,7 +100,7 @@ bool waiting_open_state(const struct config *cfg, struct store **out)
             return true;
         if (rc == STORE_NEWER || clock_mono_ms() >= until)
             break;
-        sleep_ms(LOOK_FIRST_MS);
+        clock_sleep_ms(LOOK_FIRST_MS);
     }
     cli_complain("%s", message);
     return false;
@@ -174,7 +167,7 @@ static bool one_came(struct waiting *w, int64_t ms)
     int rc = flowspool_watch_next(w->watch, ms < INT_MAX ? (int)ms : INT_MAX, &outcome, &job, NULL);
     flowspool_outcome_free(outcome);
     if (rc < 0 && job == NULL) /* every outcome has come, and the state does not say so yet */
-        sleep_ms(ms);
+        clock_sleep_ms(ms);
     return rc == 1 || job != NULL;
 }
 
@@ -188,7 +181,7 @@ static bool pass_time(struct waiting *w, int64_t least_ms, int64_t most_ms)
         ;
     int64_t passed = clock_mono_ms() - begun;
     if (passed < least_ms)
-        sleep_ms(least_ms - passed);
+        clock_sleep_ms(least_ms - passed);
     return true;
 }
 

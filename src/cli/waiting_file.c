@@ -11,8 +11,6 @@
 #include "core/names.h"
 #include "io/beneath.h"
 
-#define JOB_FILE_MAX ((off_t)64 << 20)
-
 /* ---- the jobs of a target ---- */
 
 static bool same_job(const struct awaited *a, const struct awaited *b)
@@ -67,18 +65,13 @@ static bool take_jobs_of_file(struct target *t, const struct jobfile *file)
     return ok;
 }
 
-bool row_is_current(const struct job_row *r)
-{
-    return (r->blocked & JOB_BLOCK_SUPERSEDED) == 0;
-}
-
 bool target_take_rows(struct target *t, const struct job_row *rows, size_t nrows)
 {
     struct awaited *jobs = calloc(nrows + 1, sizeof *jobs);
     size_t count = 0;
     bool ok = jobs != NULL;
     for (size_t i = 0; ok && i < nrows; i++)
-        if (row_is_current(&rows[i]))
+        if (job_row_is_current(&rows[i]))
             ok = add_job(t, jobs, &count, strdup(rows[i].stem), rows[i].request_sha256);
     if (jobs != NULL)
         set_jobs(t, jobs, count);
@@ -106,7 +99,7 @@ static int open_job(const struct waiting *w, const char *path)
 
 static char *read_whole(int fd, off_t size, size_t *len)
 {
-    char *bytes = size <= JOB_FILE_MAX ? malloc((size_t)size + 1) : NULL;
+    char *bytes = size <= (off_t)JOB_FILE_MAX ? malloc((size_t)size + 1) : NULL;
     *len = 0;
     while (bytes != NULL && *len < (size_t)size) {
         ssize_t n = read(fd, bytes + *len, (size_t)size - *len);

@@ -63,7 +63,5 @@ bool target_find_file(struct looking *l, struct target *t);
 void target_read_file(struct looking *l, struct target *t);
 /* The jobs that the state knows, where there is no file. False: no memory. */
 bool target_take_rows(struct target *t, const struct job_row *rows, size_t count);
-/* Not a former request of its file. */
-bool row_is_current(const struct job_row *r);
 
 #endif

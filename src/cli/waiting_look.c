@@ -96,7 +96,7 @@ static bool follow_rename(struct target *t, const struct known *k)
 static const struct job_row *row_of(const struct known *k, const char *request)
 {
     for (size_t i = 0; i < k->nrows; i++)
-        if (row_is_current(&k->rows[i]) && strcmp(k->rows[i].request_sha256, request) == 0)
+        if (job_row_is_current(&k->rows[i]) && strcmp(k->rows[i].request_sha256, request) == 0)
             return &k->rows[i];
     return NULL;
 }

@@ -141,23 +141,11 @@ static bool is_there(const struct waiting *w, const char *path)
     return fd >= 0;
 }
 
-static size_t outcome_stem_len(const char *name)
-{
-    static const char *const endings[] = {".result.json", ".error.json", ".error.body"};
-    size_t len = strlen(name);
-    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
-        size_t ending = strlen(endings[i]);
-        if (len > ending && strcmp(name + len - ending, endings[i]) == 0)
-            return len - ending;
-    }
-    return 0;
-}
-
 static bool add_unseen(struct naming *n, const struct select_word *word)
 {
     bool here = word->here != NULL && (is_there(n->w, word->here) || !is_there(n->w, word->text));
     const char *name = here ? word->here : word->text;
-    size_t outcome = outcome_stem_len(name), file = name_job_len(name);
+    size_t outcome = name_outcome_stem_len(name), file = name_job_len(name);
     if (outcome > 0)
         return waiting_add(n->w, NULL, strndup(name, outcome), true);
     if (name_stem_len(name) < strlen(name))

@@ -16,6 +16,10 @@
 
 #define JOB_WORKFLOW_MAX 128
 #define JOB_ID_MAX       64
+/* Larger files no spool takes, whatever its max_job_size. */
+#define JOB_FILE_MAX ((size_t)64 << 20)
+/* A younger file that does not parse is looked at again, not refused. */
+#define JOB_FILE_YOUNG_S 10
 
 struct job_spec {
     size_t document;         /* from 1, empty documents not counted */

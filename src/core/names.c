@@ -190,6 +190,16 @@ char *name_outcome_stem(const char *path, bool several, const char *id, size_t d
     return out;
 }
 
+size_t name_outcome_stem_len(const char *path)
+{
+    static const char *const endings[] = {".result.json", ".error.json", ".error.body"};
+    size_t len = strlen(path);
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++)
+        if (ends_with(path, len, endings[i]))
+            return len - strlen(endings[i]);
+    return 0;
+}
+
 char *name_escape(const char *name, char *buf, size_t size)
 {
     return utf8_escape(name, strlen(name), buf, size);

@@ -37,6 +37,9 @@ const char *name_refusal(const char *path, bool several, const char *id, size_t 
  * body STEM.error.body. */
 char *name_outcome_stem(const char *path, bool several, const char *id, size_t document);
 
+/* Length of the name (or path) of an outcome file, or of a kept body, without that ending; 0: it is none. */
+size_t name_outcome_stem_len(const char *path);
+
 /* Copies a name for a log or terminal: control bytes and bad UTF-8 as \xNN. Returns buf. */
 char *name_escape(const char *name, char *buf, size_t size);
 

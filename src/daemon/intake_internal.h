@@ -9,7 +9,7 @@
 #include "io/clock.h"
 #include "io/watch.h"
 
-#define YOUNG_MS          10000
+#define YOUNG_MS          (JOB_FILE_YOUNG_S * 1000)
 #define NETWORK_SETTLE_MS 10000
 /* Above this many writes on their way, looks wait for the writer. */
 #define INTAKE_WRITING_MAX 1024

@@ -8,9 +8,6 @@
 #include "daemon/intake_internal.h"
 #include "io/log.h"
 
-/* An outcome is at most a reply and some fields. */
-#define OUTCOME_SLACK (1LL << 20)
-
 static bool read_beside(struct intake *in, const char *stem, const char *ending, struct outcome_summary *out)
 {
     char path[4096];
@@ -18,8 +15,7 @@ static bool read_beside(struct intake *in, const char *stem, const char *ending,
     size_t len = 0;
     if (snprintf(path, sizeof path, "%s%s", stem, ending) >= (int)sizeof path)
         return false;
-    int64_t max = in->o.config->max_response_size * 2 + OUTCOME_SLACK;
-    if (spool_read_outcome(in->o.spool, path, max, &text, &len) != 0)
+    if (spool_read_outcome(in->o.spool, path, config_outcome_max(in->o.config), &text, &len) != 0)
         return false;
     bool ok = outcome_read(text, len, out);
     free(text);

@@ -201,7 +201,7 @@ static bool describe_known(struct intake *in, const struct take_plan *p, struct 
             .id = r->id,
             .state = phase == LIVE_IN_FLIGHT ? JOB_SENT : r->state,
             .charged_failure = code_if_charged(r->code, r->ambiguous) != NULL,
-            .superseded = (r->blocked & JOB_BLOCK_SUPERSEDED) != 0,
+            .superseded = !job_row_is_current(r),
             .attempted = r->sends > 0,
             .elsewhere = is_elsewhere(in, r),
             .asked = (r->blocked & (JOB_ASKED_AGAIN | JOB_BLOCK_SUPERSEDED)) == JOB_ASKED_AGAIN,
@@ -323,7 +323,7 @@ static void refuse(struct intake *in, const struct look *k, struct take_plan *p)
         bool waiting = r->state == JOB_WAITING && phase != LIVE_IN_FLIGHT;
         if (waiting || r->request_sha256[0] == '\0') {
             p->drop[p->ndrop++] = r->id;
-        } else if ((r->blocked & JOB_BLOCK_SUPERSEDED) == 0) {
+        } else if (job_row_is_current(r)) {
             in->o.host.supersede(in->o.host.arg, r->id);
             p->supersede[p->nsupersede++] = r->id;
         }

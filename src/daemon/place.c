@@ -254,7 +254,7 @@ static struct placement placement_of(const struct job_row *r)
         .stem = r->stem,
         .placed = r->placed,
         .kept = r->outcome,
-        .current = (r->blocked & JOB_BLOCK_SUPERSEDED) == 0,
+        .current = job_row_is_current(r),
         .result = r->state == JOB_DONE,
         /* One whose file is gone may turn up under another name. */
         .lasting = code_if_charged(r->code, r->ambiguous) != NULL || (r->blocked & JOB_BLOCK_MISSING) != 0,

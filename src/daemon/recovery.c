@@ -70,7 +70,7 @@ void recovery_step(struct engine *e)
     struct job_row *rows = store_load_open(e->store, e->recover_after, RECOVERY_BATCH, &count);
     for (size_t i = 0; i < count && !e->stopped; i++) {
         e->recover_after = rows[i].id;
-        bool superseded = (rows[i].blocked & JOB_BLOCK_SUPERSEDED) != 0;
+        bool superseded = !job_row_is_current(&rows[i]);
         struct live *l = live_add(&e->live, e, &rows[i]);
         if (l == NULL) {
             engine_fatal(e, "out of memory during recovery");

@@ -274,3 +274,8 @@ bool config_load(const char *path, const struct config_overrides *o, struct conf
     *c = l.c;
     return true;
 }
+
+int64_t config_outcome_max(const struct config *c)
+{
+    return c->max_response_size * 2 + (INT64_C(1) << 20);
+}

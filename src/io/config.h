@@ -46,6 +46,8 @@ struct config_overrides {
  * or nothing in particular) and *c untouched. spool and state_dir come back absolute. */
 bool config_load(const char *path, const struct config_overrides *o, struct config *c, struct fault *fault);
 void config_free(struct config *c);
+/* The largest outcome file that is read back: a reply, with its text escaped, and some fields. */
+int64_t config_outcome_max(const struct config *c);
 /* Prints every key with default, range and meaning (flowspoold --help points to it); used by tests. */
 void config_describe(void (*line)(void *arg, const char *text), void *arg);
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/jobfile.h"
 #include "core/similar.h"
 #include "core/units.h"
 #include "io/config_internal.h"
@@ -28,7 +29,7 @@ const struct key config_keys[] = {
     {"inputs_as", KEY_CHOICE, AT(inputs_as), "text", 0, 0, "text or typed", "how scalars of inputs are sent"},
     {"max_concurrency", KEY_INT, AT(max_concurrency), "256", 1, 100000, "1 to 100000",
      "most requests in flight"},
-    {"max_job_size", KEY_SIZE, AT(max_job_size), "1MiB", 1 * KIB, 64 * MIB, "1KiB to 64MiB",
+    {"max_job_size", KEY_SIZE, AT(max_job_size), "1MiB", 1 * KIB, JOB_FILE_MAX, "1KiB to 64MiB",
      "largest job file"},
     {"max_jobs", KEY_COUNT, AT(max_jobs), "0", 0, INT64_MAX, "0 or more",
      "most runs this start may buy; 0: no limit"},

@@ -119,6 +119,7 @@ struct job_row {
     char *outcome; /* its name in state_dir/superseded/, or NULL */
     char *placed;  /* the stem under which it lies in the spool, or NULL */
 };
+bool job_row_is_current(const struct job_row *r); /* not a former request of its file */
 void file_row_free(struct file_row *r);
 void job_row_free(struct job_row *r);
 void job_rows_free(struct job_row *rows, size_t count); /* and the array */

@@ -157,6 +157,11 @@ bool job_row_read(sqlite3_stmt *stmt, bool with_body, struct job_row *out)
     return !c.failed;
 }
 
+bool job_row_is_current(const struct job_row *r)
+{
+    return (r->blocked & JOB_BLOCK_SUPERSEDED) == 0;
+}
+
 void file_row_free(struct file_row *r)
 {
     free(r->path);

@@ -24,26 +24,14 @@ bool jobname_is_plain(const char *path)
     }
 }
 
-static size_t length_before(const char *job, const char *ending)
-{
-    size_t len = strlen(job), n = strlen(ending);
-    return len > n && strcmp(job + len - n, ending) == 0 ? len - n : 0;
-}
-
 static size_t stem_len(const char *job, enum jobname_kind *kind)
 {
-    static const struct {
-        const char *ending;
-        enum jobname_kind kind;
-    } outcomes[] = {
-        {".result.json", JOBNAME_RESULT}, {".error.json", JOBNAME_ERROR}, {".error.body", JOBNAME_ERROR}};
-    for (size_t i = 0; i < sizeof outcomes / sizeof outcomes[0]; i++) {
-        size_t len = length_before(job, outcomes[i].ending);
-        *kind = outcomes[i].kind;
-        if (len > 0)
-            return len;
+    size_t len = name_outcome_stem_len(job);
+    if (len > 0) {
+        *kind = strcmp(job + len, ".result.json") == 0 ? JOBNAME_RESULT : JOBNAME_ERROR;
+        return len;
     }
-    size_t len = name_stem_len(job);
+    len = name_stem_len(job);
     *kind = job[len] != '\0' ? JOBNAME_FILE : JOBNAME_STEM;
     return len;
 }

@@ -6,9 +6,6 @@
 
 #include "core/jobfile.h"
 
-/* The larger ones the daemon refuses, whatever its max_job_size. */
-#define JOB_FILE_MAX ((size_t)64 << 20)
-
 /* Reads the job file (or PATH.hold): 1, with *jobs to be freed; 0 with the digest of its bytes alone when it
  * does not parse; -ENOENT and others when it cannot be read. */
 int request_read(int root, const char *path, struct jobfile *jobs, char job_sha256[DIGEST_HEX]);

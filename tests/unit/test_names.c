@@ -152,6 +152,28 @@ static void test_outcome_stem(void **state)
     }
 }
 
+static void test_stem_of_an_outcome_file(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path;
+        size_t stem;
+    } cases[] = {
+        {"story.result.json", 5},
+        {"story.error.json", 5},
+        {"d/story.2.error.body", 9},
+        {"a.result.json.error.json", 13},
+        {"story.json", 0},
+        {"story.Result.json", 0},
+        {"story.result.json.hold", 0},
+        {".result.json", 0},
+        {"story.yaml", 0},
+        {"", 0},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++)
+        assert_int_equal(name_outcome_stem_len(cases[i].path), cases[i].stem);
+}
+
 /* The longest stem that is accepted makes a file name of exactly 255 bytes. */
 static void test_refusal_is_exact(void **state)
 {
@@ -199,9 +221,13 @@ static void test_escape(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_classify),         cmocka_unit_test(test_directories),
-        cmocka_unit_test(test_lengths),          cmocka_unit_test(test_outcome_stem),
-        cmocka_unit_test(test_refusal_is_exact), cmocka_unit_test(test_escape),
+        cmocka_unit_test(test_classify),
+        cmocka_unit_test(test_directories),
+        cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_outcome_stem),
+        cmocka_unit_test(test_refusal_is_exact),
+        cmocka_unit_test(test_escape),
+        cmocka_unit_test(test_stem_of_an_outcome_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
