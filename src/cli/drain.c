@@ -3,10 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/ask.h"
 #include "cli/offline.h"
+#include "cli/overview.h"
 #include "cli/pause.h"
-#include "core/status.h"
 #include "core/units.h"
 #include "io/clock.h"
 
@@ -106,17 +105,15 @@ static bool may_pass(enum ask_rc rc)
 static int look(struct drain *d)
 {
     struct arena a = {0};
-    struct order_reply reply;
-    struct status s;
-    const char *reason = "";
+    struct overview o = {.cfg = d->cfg, .reason = ""};
     int status = -1;
-    enum ask_rc rc = ask_daemon(d->cfg, &(struct order){.kind = ORDER_STATUS}, &a, &reply, &reason);
-    if (rc == ASK_ANSWERED && reply.status != NULL && status_parse(reply.status, &a, &s))
-        status = judge(d, &s);
-    else if (rc == ASK_NOBODY)
+    overview_ask(&o, &a);
+    if (o.daemon == ASK_ANSWERED)
+        status = judge(d, &o.status);
+    else if (o.daemon == ASK_NOBODY)
         status = tell_left_over(d->cfg);
-    else if (!may_pass(rc) || clock_mono_ms() - d->answered_ms > SILENT_MS)
-        status = offline_refuse(rc == ASK_SILENT ? ASK_UNSURE : rc, reason);
+    else if (!may_pass(o.daemon) || clock_mono_ms() - d->answered_ms > SILENT_MS)
+        status = offline_refuse(o.daemon == ASK_SILENT ? ASK_UNSURE : o.daemon, o.reason);
     arena_free(&a);
     return status;
 }
@@ -164,11 +161,11 @@ static int parse(struct cli *c, struct drain *d, int argc, char **argv)
         int64_t wait_ms;
         if (option != OPT_TIMEOUT) {
             rc = cli_common_option(c, option, help);
-        } else if (!units_parse_duration_ms(optarg, &wait_ms) || wait_ms < 0) {
+        } else if (!units_parse_duration_ms(optarg, &wait_ms)) {
             rc = cli_misused("drain ", "--timeout takes a duration such as 30s or 5m, not \"%s\"", optarg);
         } else {
             d->timeout = optarg;
-            d->until_ms = clock_mono_ms() + wait_ms;
+            d->until_ms = wait_ms < INT64_MAX / 2 ? clock_mono_ms() + wait_ms : INT64_MAX;
         }
     }
     if (rc >= 0)

@@ -111,7 +111,7 @@ static int parse(struct cli *c, struct order *o, int argc, char **argv)
             o->dry_run = true;
         else if (option != OPT_OLDER_THAN)
             rc = cli_common_option(c, option, help);
-        else if (!units_parse_duration_ms(optarg, &age_ms) || age_ms < 0)
+        else if (!units_parse_duration_ms(optarg, &age_ms))
             rc =
                 cli_misused("prune ", "--older-than takes a duration such as 8h or 720h, not \"%s\"", optarg);
         else

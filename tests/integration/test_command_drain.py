@@ -1,6 +1,9 @@
 """flowspool drain: pauses, and returns when nothing is in flight."""
 
+import os
+import socket
 import subprocess
+import threading
 import time
 
 from command_line import command, frozen, jobs, status
@@ -126,6 +129,43 @@ def test_a_daemon_that_hangs(spool, sandbox, daemon):
         assert done.returncode == 4 and "nothing was changed" in done.stderr and done.stdout == ""
     wait_for(lambda: status(spool)["daemon"] == "running", "the daemon to go on")
     assert status(spool)["paused"] is False
+
+
+def test_an_answer_without_a_status(spool):
+    """As a stranger's program on the socket gives it, or a daemon to come."""
+    spool.state.mkdir()
+    with socket.socket(socket.AF_UNIX) as listener:
+        directory = os.open(spool.state, os.O_RDONLY | os.O_DIRECTORY)
+        listener.bind(f"/proc/self/fd/{directory}/control")  # a socket's path is short
+        os.close(directory)
+        listener.settimeout(20)
+        listener.listen()
+
+        def answer():
+            for _ in range(3):  # is it there, the pause, the look
+                connection, _ = listener.accept()
+                with connection, connection.makefile("rw") as lines:
+                    lines.readline()
+                    lines.write('{"ok":true}\n')
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        done = drain(spool)
+        answering.join()
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "flowspool: flowspoold: its answer makes no sense\n")
+
+
+def test_a_time_out_of_ages_is_none(spool, hostile, daemon):
+    server = hostile()
+    script(server, all="hold")
+    daemon(server.url)
+    spool.drop("a.yaml")
+    wait_for(lambda: stats(server)["in_flight"] == 1, "the request")
+    process = start_drain(spool, "--timeout", "9223372036854775807ms")
+    wait_for(lambda: status(spool)["paused"], "the pause")
+    release(server)
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (0, "")
 
 
 def test_wrong_usage(spool):
