@@ -7,14 +7,22 @@
  * time.
  *
  * What it does depends on what is known.
- *   opening     nothing yet: a few at once, then a dozen a second, until a reply says more
- *   open        the server says 0 of 0, which is what it says when it has no limiter: nothing is held back
- *   headerless  replies carry no limit: twice as many in each round trip until one is refused, then an even
- *               pace near the rate that was admitted
- *   counting    the limit is known: a bank of hypotheses about the window (governor_bank.h) says what is
- * used; sent when all that are plausible have room. When they disagree, one probe goes and is learned from
- *   pacing      all plausible windows are so short that jitter hides the counts: an even pace
- * (governor_pace.h) told        the operator gave limit and window: an even pace of just that
+ *
+ *   - opening: nothing yet. A few at once, then a dozen a second, until a reply says more.
+ *
+ *   - open: the server says 0 of 0, which is what it says when it has no limiter. Nothing is held back.
+ *
+ *   - headerless: replies carry no limit. Twice as many in each round trip until one is refused, then an even
+ *     pace near the rate that was admitted.
+ *
+ *   - counting: the limit is known. A bank of hypotheses about the window (governor_bank.h) says what is
+ *     used; one is sent when all that are plausible have room. When they disagree, one probe goes and is
+ *     learned from.
+ *
+ *   - pacing: all plausible windows are so short that jitter hides the counts. An even pace
+ *     (governor_pace.h).
+ *
+ *   - told: the operator gave limit and window. An even pace of just that.
  *
  * A 429 is fast and a success is slow (up to 300 s): a request that was not refused for a few round trips was
  * admitted. A 429 without Retry-After pauses for a moment, longer each time that nothing was admitted in
@@ -195,6 +203,8 @@ struct governor_hypothesis {
 };
 
 struct governor_hypothesis governor_hypothesis(const struct governor *g, int i);
+/* The one that is told to people and kept, once the limit is known. */
+int governor_model(const struct governor *g);
 /* Why the cap is what it is: one short phrase for status. */
 const char *governor_reason(const struct governor *g);
 /* Parses the two header values (NULL: absent); false when they are no reading. 0 of 0 is one: no limit. */

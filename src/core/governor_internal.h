@@ -17,8 +17,6 @@ double governor_interval(const struct governor *g);
 double governor_usable(const struct governor *g, double limit);
 /* So long after its send, a request that was not refused was admitted. */
 int64_t governor_proof_ms(const struct governor *g);
-/* The hypothesis that is told to people and kept. */
-int governor_model(const struct governor *g);
 void governor_choose_mode(struct governor *g, int64_t now);
 void governor_admitted(struct governor *g, uint64_t seq);
 /* Paces at what was admitted lately, of requests sent up to `sent_ms`. */

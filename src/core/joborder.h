@@ -4,11 +4,15 @@
  * no daemon holds. The order becomes bits of the row (enum job_block), written in one commit; everything else
  * follows from them, so that it survives whatever comes next:
  *
- *   hold     a waiting job waits until it is released; one on its way does when its attempt puts it back
- *   release  ends that, and nothing else: a file NAME.yaml.hold is renamed back
- *   cancel   a waiting job fails as `cancelled`; one on its way does when its attempt would put it back, for
- * it may have been charged: a result is kept retry    a job that ended runs again at the next look at its
- * file; of one that is being cancelled the cancelling ends: the last order counts
+ *   - hold: a waiting job waits until it is released; one on its way does when its attempt puts it back.
+ *
+ *   - release: ends that, and nothing else: a file NAME.yaml.hold is renamed back.
+ *
+ *   - cancel: a waiting job fails as `cancelled`; one on its way does when its attempt would put it back, for
+ *     it may have been charged: a result is kept.
+ *
+ *   - retry: a job that ended runs again at the next look at its file; of one that is being cancelled the
+ *     cancelling ends: the last order counts.
  */
 #ifndef FLOWSPOOL_CORE_JOBORDER_H
 #define FLOWSPOOL_CORE_JOBORDER_H

@@ -5,8 +5,7 @@
  * (placed), and whether it lies in the directory of superseded results (kept), also or alone. The rules:
  *
  *   - What an outcome's name is needed for first lets the one that lies there be kept, and recorded as kept.
- *     So no order of renames matters, and no cycle: whoever is in the way steps aside and moves on from
- * there.
+ *     So no order of renames matters, and no cycle: whoever is in the way steps aside, and moves on.
  *   - An outcome that is kept moves on from there and from nowhere else: what lies under its old name may be
  *     another job's by now, even one with the same request.
  *   - What is recorded follows what was done. A step that a crash repeats finds its source gone and its work

@@ -91,12 +91,10 @@ static int64_t predicted(const struct governor *g, int model, const struct tunin
 
 /* ---- the view ---- */
 
+/* -1: none yet. */
 static int best_model(const struct governor *g)
 {
-    for (int i = 0; i < BANK_MODELS; i++)
-        if (governor_hypothesis(g, i).best)
-            return i;
-    return -1;
+    return g->bank.limit > 0 ? governor_model(g) : -1;
 }
 
 /* The best one first, then by their errors; the longer window last among equals. */
