@@ -8,6 +8,8 @@
 #include "core/statusjson.h"
 #include "core/units.h"
 
+#define FASTEST 1e9 /* a second: what is more was said by nobody who counts */
+
 static const char *const modes[] = {
     [GOVERNOR_OPENING] = "opening",   [GOVERNOR_OPEN] = "open",     [GOVERNOR_HEADERLESS] = "headerless",
     [GOVERNOR_COUNTING] = "counting", [GOVERNOR_PACING] = "pacing", [GOVERNOR_TOLD] = "told",
@@ -97,6 +99,51 @@ const char *learned_words(const struct learned *l, bool past, char buf[LEARNED_W
     return buf;
 }
 
+/* ---- modes ---- */
+
+static const struct {
+    const char *meaning, *lesson;
+} lessons[] = {
+    [GOVERNOR_OPENING] = {"a few at once, then a dozen a second, until a reply says more",
+                          "the first replies teach it: by the headers x-ratelimit-limit and "
+                          "x-ratelimit-remaining, or by a 429"},
+    [GOVERNOR_OPEN] = {"nothing is held back: the server says that it sets no limit",
+                       "the first reply that names a limit teaches it, or the first 429"},
+    [GOVERNOR_HEADERLESS] = {"faster and faster until a 429, then evenly at the rate that was admitted",
+                             "replies do not name the limit; a 429 teaches the rate, and nothing the window"},
+    [GOVERNOR_COUNTING] = {"a request goes when all plausible windows have room for it",
+                           "a few more replies teach it"},
+    [GOVERNOR_PACING] = {"evenly, a little faster until a 429: the window is too short to count in",
+                         "a few more replies teach it"},
+    [GOVERNOR_TOLD] = {"evenly, by the limit and the window that are configured",
+                       "nothing is to be learned: rate.limit and rate.window say it"},
+};
+
+static int mode_of(const char *name)
+{
+    for (int i = 0; i < (int)(sizeof modes / sizeof modes[0]); i++)
+        if (strcmp(modes[i], name) == 0)
+            return i;
+    return -1;
+}
+
+const char *learned_meaning(const char *mode)
+{
+    int i = mode_of(mode);
+    return i < 0 ? NULL : lessons[i].meaning;
+}
+
+const char *learned_lesson(const char *mode)
+{
+    int i = mode_of(mode);
+    return i < 0 ? NULL : lessons[i].lesson;
+}
+
+const char *learned_mode(enum governor_mode mode)
+{
+    return modes[mode];
+}
+
 /* ---- JSON ---- */
 
 bool learned_put(cJSON *object, const struct learned *l)
@@ -121,7 +168,7 @@ bool learned_read(const cJSON *object, struct arena *a, struct learned *out)
         .window_ms = statusjson_int(o, "window_ms", -1),
         .replies = statusjson_int(o, "replies", 0),
         .after_ms = statusjson_int(o, "after_ms", -1),
-        .per_second = per_second > 0 ? per_second : 0,
+        .per_second = per_second > 0 && per_second < FASTEST ? per_second : 0,
         .last_429_ago_ms = statusjson_int(o, "last_429_ago_ms", -1),
     };
     return statusjson_text(o, "mode", a, "", &out->mode) &&

@@ -38,6 +38,11 @@ struct learned learned_of(const struct governor *g, int64_t now_ms);
 /* Parts that stand for themselves, "; " between them. past: it is from before, as long ago as it says. */
 const char *learned_words(const struct learned *l, bool past, char buf[LEARNED_WORDS_SIZE]);
 
+/* What such a mode means, and what it takes to learn more; NULL: there is no such mode. */
+const char *learned_meaning(const char *mode);
+const char *learned_lesson(const char *mode);
+const char *learned_mode(enum governor_mode mode);
+
 struct cJSON;
 /* A member "learned". False: no memory. */
 bool learned_put(struct cJSON *object, const struct learned *l);

@@ -390,7 +390,7 @@ int64_t dispatch_admit(struct engine *e, int64_t now_ms)
         int64_t holds = holds_next(e, now_ms);
         if (holds > now_ms)
             return earliest(probes, holds);
-        int64_t governed = governor_next(&e->governor, now_ms);
+        int64_t governed = rate_ask(e, now_ms);
         if (governed > now_ms)
             return earliest(probes, governed);
         dispatch_fill(e, now_ms);

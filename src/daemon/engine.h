@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "core/decision.h"
 #include "core/governor.h"
 #include "core/holds.h"
 #include "core/order.h"
@@ -119,6 +120,9 @@ struct rate_keeping {
     struct tuning_heard heard;
     uint64_t kept_mark; /* of the governor, when it was written last ... */
     int64_t kept_ms;    /* ... and when that was; 0: not by this start */
+    /* in the log with debug: see ratelog.c */
+    struct decision_mark told;
+    enum decision_wait told_wait;
 };
 
 /* http_endpoint_fault() refuses a longer one. */
@@ -275,7 +279,9 @@ int64_t rate_next(const struct engine *e); /* when the next step is due for it (
 void rate_end(struct engine *e);           /* the daemon stops */
 /* Requests that are out under another endpoint or key leave room for one more. */
 bool rate_has_room(const struct engine *e);
-/* The job takes a slot, after governor_next() said now; its request goes to the wire; or does not. */
+/* When one more may take a slot: governor_next(). */
+int64_t rate_ask(struct engine *e, int64_t now_ms);
+/* The job takes a slot, after rate_ask() said now; its request goes to the wire; or does not. */
 void rate_admit(struct live *l, int64_t now_ms);
 void rate_sent(struct live *l, int64_t now_ms);
 void rate_withdraw(struct live *l);
@@ -288,6 +294,12 @@ const char *rate_cap_reason(const struct engine *e);
 char *rate_tuning_json(const struct engine *e);
 /* Its request ended, with l->reply. */
 void rate_replied(struct live *l, enum verdict v);
+
+/* ---- ratelog.c ---- only while debug is logged */
+void ratelog_asked(struct engine *e, int64_t at_ms, int64_t now_ms); /* what the governor answered */
+void ratelog_admits(struct live *l);                                 /* before it does */
+void ratelog_replies(struct engine *e, int64_t now_ms);              /* before it is told of a reply */
+void ratelog_replied(struct live *l, const struct governor_reading *r, int64_t now_ms); /* behind that */
 
 /* ---- deliver.c ---- */
 void deliver_result(struct live *l, const struct json_object *reply);

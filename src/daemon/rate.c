@@ -25,9 +25,24 @@ bool rate_has_room(const struct engine *e)
     return k->strays == 0 || k->strays + e->governor.in_flight < e->cfg.max_concurrency;
 }
 
+static bool is_told(void)
+{
+    return log_level() >= LOG_DEBUG;
+}
+
+int64_t rate_ask(struct engine *e, int64_t now_ms)
+{
+    int64_t at = governor_next(&e->governor, now_ms);
+    if (is_told())
+        ratelog_asked(e, at, now_ms);
+    return at;
+}
+
 void rate_admit(struct live *l, int64_t now_ms)
 {
     struct engine *e = l->engine;
+    if (is_told())
+        ratelog_admits(l);
     governor_admit(&e->governor, now_ms);
     l->governed = true;
     l->account = e->rate.account;
@@ -88,8 +103,13 @@ void rate_replied(struct live *l, enum verdict v)
     if (r.rate_limited && l->reply.retry_after != NULL)
         r.retry_after_ms = retry_after_ms(l->reply.retry_after, clock_unix_ms());
     bool held = e->governor.held;
+    int64_t now = clock_mono_ms();
     tuning_hear(&e->rate.heard, &r);
-    governor_reply(&e->governor, &r, clock_mono_ms());
+    if (is_told())
+        ratelog_replies(e, now);
+    governor_reply(&e->governor, &r, now);
+    if (is_told())
+        ratelog_replied(l, &r, now);
     if (e->governor.held && !held)
         tell_hold(l);
 }
@@ -208,6 +228,7 @@ void rate_moved(struct engine *e)
     k->strays += e->governor.in_flight;
     k->account++;
     k->heard.count = 0;
+    k->told.taken = false;
     governor_init(&e->governor, &options);
     governor_set_wall(&e->governor, e->wall_offset_ms);
     rate_start(e);

@@ -84,6 +84,20 @@ static void test_words(void **state)
         "limit 10 per 1s, learned 6s after start from 41 replies; 9.8 per second then; last 429 12m ago");
 }
 
+/* Each mode of the governor has its name, its meaning, and what would teach more. */
+static void test_modes(void **state)
+{
+    static const char *const names[] = {"opening", "open", "headerless", "counting", "pacing", "told"};
+    (void)state;
+    for (int i = 0; i < (int)(sizeof names / sizeof names[0]); i++) {
+        assert_string_equal(learned_mode((enum governor_mode)i), names[i]);
+        assert_true(strlen(learned_meaning(names[i])) > 20);
+        assert_true(strlen(learned_lesson(names[i])) > 20);
+    }
+    assert_null(learned_meaning(""));
+    assert_null(learned_lesson("of a later version"));
+}
+
 static void same_text(const char *a, const char *b)
 {
     assert_true((a == NULL) == (b == NULL));
@@ -129,6 +143,7 @@ static void test_what_is_not_there(void **state)
         "{\"learned\":null}",
         "{\"learned\":7}",
         "{\"learned\":{}}",
+        "{\"learned\":{\"per_second\":1e300}}",
         "{\"learned\":{\"mode\":7,\"limit\":\"many\",\"per_second\":-1,\"window_kind\":[]}}",
     };
     (void)state;
@@ -149,6 +164,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_words),
+        cmocka_unit_test(test_modes),
         cmocka_unit_test(test_through_a_status),
         cmocka_unit_test(test_what_is_not_there),
     };
