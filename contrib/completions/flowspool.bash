@@ -189,6 +189,7 @@ _flowspool_options() {
         ;;
     check) _flowspool_offer -r --recursive --quiet --json ;;
     status) _flowspool_offer --json --watch --interval ;;
+    tune) _flowspool_offer --json ;;
     list) _flowspool_offer --state --workflow --json --names -0 --null ;;
     show) _flowspool_offer --json ;;
     explain) _flowspool_offer --json ;;
@@ -206,8 +207,8 @@ _flowspool_options() {
 _flowspool_operand() {
     case $command in
     '')
-        _flowspool_offer submit check status list show explain log wait retry cancel hold release pause resume \
-            drain prune
+        _flowspool_offer submit check status tune list show explain log wait retry cancel hold release pause \
+            resume drain prune
         ;;
     submit)
         if [[ $operands -eq 0 ]]; then

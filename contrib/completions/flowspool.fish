@@ -7,8 +7,8 @@ complete -c flowspool-sandbox -e
 
 # ---- the line ----
 
-set -g __flowspool_commands submit check status list show explain log wait retry cancel hold release pause resume \
-    drain prune
+set -g __flowspool_commands submit check status tune list show explain log wait retry cancel hold release pause \
+    resume drain prune
 
 # Whether one of these commands is on the line; without any, whether none is.
 function __flowspool_using
@@ -100,6 +100,7 @@ complete -c flowspool -f
 complete -c flowspool -n __flowspool_using -a submit -d 'Puts a job into the spool'
 complete -c flowspool -n __flowspool_using -a check -d 'Finds what is wrong with job files'
 complete -c flowspool -n __flowspool_using -a status -d 'The daemon, the jobs, the rate'
+complete -c flowspool -n __flowspool_using -a tune -d 'What was learned about the rate limit'
 complete -c flowspool -n __flowspool_using -a list -d 'The jobs, one a line'
 complete -c flowspool -n __flowspool_using -a show -d 'All about a job, and its attempts'
 complete -c flowspool -n __flowspool_using -a explain -d 'Why a job is not running now'
@@ -132,6 +133,8 @@ complete -c flowspool -n '__flowspool_using check' -F
 complete -c flowspool -n '__flowspool_using status' -l json -f -d 'One JSON object'
 complete -c flowspool -n '__flowspool_using status' -l watch -f -d 'Again and again in place'
 complete -c flowspool -n '__flowspool_using status' -l interval -x -d 'How often'
+
+complete -c flowspool -n '__flowspool_using tune' -l json -f -d 'One JSON object'
 
 complete -c flowspool -n '__flowspool_using list' -l state -x -d 'Only these' \
     -a 'waiting later held missing in-flight done failed refused'

@@ -52,6 +52,24 @@ static enum ask_rc call(const struct config *cfg, const struct order *o, int pat
     return ours && reply->ok ? ASK_ANSWERED : ASK_FAILED;
 }
 
+const char *ask_word(enum ask_rc rc)
+{
+    switch (rc) {
+    case ASK_ANSWERED:
+        return "running";
+    case ASK_NOBODY:
+        return "not_running";
+    case ASK_SILENT:
+    case ASK_UNSURE:
+        return "no_answer";
+    case ASK_REFUSED:
+        return "refused";
+    case ASK_FAILED:
+        break;
+    }
+    return "unknown";
+}
+
 enum ask_rc ask_again(const struct config *cfg, const struct order *o, struct arena *a,
                       struct order_reply *reply, const char **reason)
 {
@@ -63,7 +81,7 @@ enum ask_rc ask_daemon(const struct config *cfg, const struct order *o, struct a
                        struct order_reply *reply, const char **reason)
 {
     const struct order probe = {.kind = ORDER_STATUS};
-    if (o->kind == ORDER_STATUS)
+    if (o->kind == ORDER_STATUS || o->kind == ORDER_TUNE)
         return call(cfg, o, LOOK_PATIENCE_MS, a, reply, reason);
     enum ask_rc rc = call(cfg, &probe, PROBE_PATIENCE_MS, a, reply, reason);
     return rc == ASK_ANSWERED ? ask_again(cfg, o, a, reply, reason) : rc;

@@ -26,6 +26,7 @@ static const struct {
     {HAND_IN, "submit", cli_submit, "puts a job into the spool"},
     {HAND_IN, "check", cli_check, "finds what is wrong with job files, and what they would buy"},
     {LOOK, "status", cli_status, "the daemon, the jobs, the rate, and why nothing is sent"},
+    {LOOK, "tune", cli_tune, "what was learned about the rate limit, and how well it fits"},
     {LOOK, "list", cli_list, "the jobs, one a line"},
     {LOOK, "show", cli_show, "all about a job, and its attempts"},
     {LOOK, "explain", cli_explain, "why a job is not running now, and what to do about it"},
@@ -50,8 +51,7 @@ static void print_help(FILE *out)
             fprintf(out, "%s\n", groups[commands[i].group]);
         fprintf(out, "  %-7s  %s\n", commands[i].name, commands[i].what);
     }
-    fputs("      --spool DIR    the spool; else the one in -c FILE, else $FLOWSPOOL_SPOOL\n"
-          "  -c, --config FILE  the daemon's configuration (spool, state_dir); --version\n"
+    fputs("  --spool DIR, else that of -c, --config FILE, else $FLOWSPOOL_SPOOL; --version\n"
           "Exit: 0 done, 1 not all or a fault, 2 usage, 4 daemon silent, 124 time-out.\n"
           "Example: flowspool --spool /var/spool/flowspool explain story.yaml\n",
           out);

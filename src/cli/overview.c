@@ -1,9 +1,7 @@
 /* The status for people: five subjects, one line each where they fit. */
 #include "cli/overview.h"
 
-#include <string.h>
-
-#include "cli/paragraph.h"
+#include "cli/ratewords.h"
 #include "cli/terminal.h"
 #include "cli/timewords.h"
 #include "core/holdwords.h"
@@ -84,23 +82,6 @@ static void jobs_line(struct paragraph *l, const struct overview *o)
     paragraph_end(l);
 }
 
-/* separator: before the first of them. */
-static void learned_parts(struct paragraph *l, const char *separator, const struct learned *learned,
-                          bool past)
-{
-    char words[LEARNED_WORDS_SIZE];
-    learned_words(learned, past, words);
-    for (char *part = words, *next; part != NULL; part = next) {
-        next = strstr(part, "; ");
-        if (next != NULL) {
-            *next = '\0';
-            next += 2;
-        }
-        paragraph_part(l, separator, NULL, "%s", part);
-        separator = ";";
-    }
-}
-
 /* Without the daemon's word: what the last one stored. */
 static void last_known(struct paragraph *l, const struct overview *o)
 {
@@ -110,7 +91,7 @@ static void last_known(struct paragraph *l, const struct overview *o)
         return;
     span_words(o->now_ms - o->learned_ms, age);
     paragraph_part(l, ";", NULL, "as of %s ago:", age);
-    learned_parts(l, "", &o->learned, true);
+    rate_parts(l, "", &o->learned, true);
 }
 
 static void rate_line(struct paragraph *l, const struct overview *o)
@@ -126,7 +107,7 @@ static void rate_line(struct paragraph *l, const struct overview *o)
     paragraph_part(l, "", NULL, "%.1f/s", s->per_second);
     paragraph_part(l, ",", NULL, "at most %lld in flight (%s)", (long long)s->cap, s->cap_reason);
     if (s->learned.mode != NULL && s->learned.mode[0] != '\0')
-        learned_parts(l, ";", &s->learned, false);
+        rate_parts(l, ";", &s->learned, false);
     else if (s->limit > 0) /* an older daemon */
         paragraph_part(l, ",", NULL, "the server's limit is %lld", (long long)s->limit);
     int64_t left = overview_left_ms(o);

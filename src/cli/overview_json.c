@@ -1,24 +1,7 @@
 /* The status for programs. Members are only ever added. */
 #include "cli/jsonline.h"
 #include "cli/overview.h"
-
-static const char *daemon_word(enum ask_rc rc)
-{
-    switch (rc) {
-    case ASK_ANSWERED:
-        return "running";
-    case ASK_NOBODY:
-        return "not_running";
-    case ASK_SILENT:
-    case ASK_UNSURE:
-        return "no_answer";
-    case ASK_REFUSED:
-        return "refused";
-    case ASK_FAILED:
-        break;
-    }
-    return "unknown";
-}
+#include "cli/ratewords.h"
 
 static void jobs(struct json_line *j, const struct overview *o)
 {
@@ -42,33 +25,13 @@ static void jobs(struct json_line *j, const struct overview *o)
     json_close(j);
 }
 
-static void learned(struct json_line *j, const struct overview *o)
-{
-    const struct learned *l = &o->learned;
-    if (o->learned_ms == 0) {
-        json_raw(j, "learned", "null");
-        return;
-    }
-    json_open(j, "learned");
-    json_text(j, "mode", l->mode);
-    json_known(j, "limit", l->limit);
-    json_text(j, "window_kind", l->window_kind);
-    json_known(j, "window_ms", l->window_ms);
-    json_text(j, "source", l->source);
-    json_number(j, "replies", l->replies);
-    json_known(j, "after_ms", l->after_ms);
-    json_real(j, "per_second", l->per_second);
-    json_known(j, "last_429_ago_ms", l->last_429_ago_ms);
-    json_close(j);
-}
-
 bool overview_json(const struct overview *o, FILE *out)
 {
     struct json_line j = {.out = out};
     json_open(&j, NULL);
     json_text(&j, "spool", o->cfg->spool);
     json_text(&j, "state_dir", o->cfg->state_dir);
-    json_text(&j, "daemon", daemon_word(o->daemon));
+    json_text(&j, "daemon", ask_word(o->daemon));
     json_text(&j, "reason", o->daemon == ASK_ANSWERED ? NULL : o->reason);
     jobs(&j, o);
     json_bool(&j, "paused", o->paused);
@@ -76,7 +39,7 @@ bool overview_json(const struct overview *o, FILE *out)
     json_bool(&j, "lost_state", o->lost_state);
     json_text(&j, "account_refused", o->account);
     json_instant(&j, "learned_at", o->learned_ms);
-    learned(&j, o);
+    rate_json(&j, o->learned_ms != 0 ? &o->learned : NULL);
     json_known(&j, "left_ms", overview_left_ms(o));
     json_raw(&j, "live", o->daemon == ASK_ANSWERED ? o->status_json : "null");
     json_close(&j);

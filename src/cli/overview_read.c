@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "cli/overview.h"
-#include "core/tuning.h"
+#include "cli/ratewords.h"
 
 void overview_ask(struct overview *o, struct arena *a)
 {
@@ -33,14 +33,13 @@ static bool stored(struct store *s, const char *key, struct arena *a, const char
     return *out != NULL;
 }
 
-/* Of a time to come, or nonsense: as if there were none. */
+/* False: no memory. */
 static bool read_learned(struct overview *o, struct store *s, struct arena *a)
 {
-    const char *text;
     struct tuning *t = arena_alloc(a, sizeof *t);
-    if (t == NULL || !stored(s, TUNING_STORED, a, &text))
+    if (t == NULL)
         return false;
-    if (text == NULL || !tuning_parse(text, a, t) || t->at_ms <= 0 || t->at_ms > o->now_ms)
+    if (!rate_stored(s, o->now_ms, a, t))
         return true;
     o->learned = t->learned;
     o->learned_ms = t->at_ms;
