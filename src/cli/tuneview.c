@@ -86,14 +86,29 @@ static void cap_line(struct paragraph *p, const struct tune_view *v)
     paragraph_end(p);
 }
 
-/* What would teach it, where the window is not known. */
-static void lesson_line(struct paragraph *p, const struct learned *l)
+static size_t plausible(const struct tuning *t)
 {
+    size_t count = 0;
+    for (size_t i = 0; i < t->nhypotheses; i++)
+        count += t->hypotheses[i].plausible;
+    return count;
+}
+
+/* Where the window is not known for certain: what would teach it, or how many it may be. */
+static void window_line(struct paragraph *p, const struct tuning *t)
+{
+    const struct learned *l = &t->learned;
     const char *lesson = learned_lesson(l->mode);
-    if (l->window_ms > 0 || lesson == NULL)
+    size_t guesses_left = plausible(t);
+    bool told = l->source != NULL && strcmp(l->source, LEARNED_CONFIGURATION) == 0;
+    if (told || (l->window_ms > 0 ? guesses_left < 2 : lesson == NULL))
         return;
     paragraph_start(p, "window");
-    paragraph_part(p, "", NULL, "not known: %s", lesson);
+    if (l->window_ms <= 0)
+        paragraph_part(p, "", NULL, "not known: %s", lesson);
+    else
+        paragraph_part(p, "", NULL, "not certain: %zu%s guesses are plausible", guesses_left,
+                       guesses_left == TUNING_HYPOTHESES ? " or more" : "");
     paragraph_end(p);
 }
 
@@ -160,7 +175,7 @@ bool tuneview_text(const struct tune_view *v, FILE *out, bool colours, size_t wi
     mode_line(&p, &t->learned);
     rate_line(&p, v);
     cap_line(&p, v);
-    lesson_line(&p, &t->learned);
+    window_line(&p, t);
     if (!guesses(t, out, colours, width))
         return false;
     tuneview_chart(t, out, width);

@@ -228,7 +228,10 @@ static void say_refusals_change(char buf[DECISION_WORDS_SIZE], const struct gove
                                 const struct decision_mark *a, const struct decision_mark *b, int64_t now_ms)
 {
     int64_t pause = away_ms(g, b->pause_until_ms, now_ms);
-    if (b->held && (!a->held || b->closed_until_ms != a->closed_until_ms)) {
+    if (b->held && a->held && b->closed_until_ms < a->closed_until_ms) {
+        next_part(buf);
+        say(buf, "the hold is cut short: a probe may go");
+    } else if (b->held && (!a->held || b->closed_until_ms != a->closed_until_ms)) {
         next_part(buf);
         say_span(buf, "held for ", away_ms(g, b->closed_until_ms, now_ms));
         say(buf, "%s", a->held ? " longer" : "");

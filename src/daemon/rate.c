@@ -73,6 +73,7 @@ void rate_withdraw(struct live *l)
     if (!end_stray(l))
         governor_withdraw(&l->engine->governor, clock_mono_ms());
     l->governed = false;
+    log_line(LOG_DEBUG, l->row.path, "rate: does not go after all");
 }
 
 /* Once a hold, and only where sending had been free: at the limit it is part of a night's work. */

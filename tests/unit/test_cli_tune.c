@@ -104,6 +104,7 @@ static void test_from_a_daemon(void **state)
                         "rate      limit 10 per 1m, learned 6s after start from 41 replies;\n"
                         "          last 429 5s ago\n"
                         "in flight 3, at most 80 (paced by the server's rate limit)\n"
+                        "window    not certain: 2 guesses are plausible\n"
                         "\n"
                         "WINDOW            ERROR  OTHERS  FITS\n"
                         "sliding, 1m       0.25   0.0     best\n"
@@ -153,6 +154,22 @@ static void test_nothing_known(void **state)
         strstr(json, "\"daemon\":\"not_running\",\"reason\":\"not running\",\"at\":null,\"endpoint\":null,"
                      "\"key\":null,\"in_flight\":null,\"cap\":null,\"cap_reason\":null,\"learned\":null,"
                      "\"hypotheses\":[],\"readings\":[]}\n"));
+}
+
+static void test_how_certain(void **state)
+{
+    struct tune_view v = view();
+    (void)state;
+    v.tuning.hypotheses[1].plausible = false;
+    assert_null(strstr(text_of(&v, false, 80), "\nwindow "));
+    v.tuning.nhypotheses = TUNING_HYPOTHESES;
+    for (size_t i = 0; i < TUNING_HYPOTHESES; i++)
+        v.tuning.hypotheses[i] =
+            (struct tuning_hypothesis){.kind = "fixed", .window_ms = 1, .plausible = true};
+    assert_non_null(
+        strstr(text_of(&v, false, 80), "window    not certain: 8 or more guesses are plausible\n"));
+    v.tuning.learned.source = LEARNED_CONFIGURATION;
+    assert_null(strstr(text_of(&v, false, 80), "\nwindow "));
 }
 
 /* Where the window is not known, it is said what would teach it, and there is no table of guesses. */
@@ -321,6 +338,7 @@ int main(void)
         cmocka_unit_test(test_from_a_daemon),
         cmocka_unit_test(test_as_it_was_kept),
         cmocka_unit_test(test_nothing_known),
+        cmocka_unit_test(test_how_certain),
         cmocka_unit_test(test_what_teaches),
         cmocka_unit_test(test_json),
         cmocka_unit_test(test_no_chart_without_a_limit),

@@ -238,6 +238,10 @@ static void changes(void **state)
     g.ramp = 4;
     g.closed_until_ms = 2500;
     assert_string_equal(decision_change_words(&g, &before, 500, buf), "held for 2s longer; ramp 4");
+    before = decision_mark(&g, 500);
+    governor_release(&g, 600);
+    assert_string_equal(decision_change_words(&g, &before, 600, buf),
+                        "the hold is cut short: a probe may go");
     g.mode = GOVERNOR_HEADERLESS;
     g.held = false;
     g.pacer.rate = 0.012;
