@@ -17,7 +17,8 @@ enum ask_rc {
 /* For programs: running, not_running, no_answer, refused or unknown. */
 const char *ask_word(enum ask_rc rc);
 /* The reply lives in the arena. reason is for people. Whether the daemon answers is found out before it gets
- * an order: one that hangs must not carry out an hour later what was given up long ago. */
+ * an order that changes something: one that hangs must not carry out an hour later what was given up long
+ * ago. */
 enum ask_rc ask_daemon(const struct config *cfg, const struct order *o, struct arena *a,
                        struct order_reply *reply, const char **reason);
 /* Another order, right after one that was answered. */
