@@ -194,6 +194,7 @@ _flowspool_options() {
     show) _flowspool_offer --json ;;
     explain) _flowspool_offer --json ;;
     log) _flowspool_offer --json ;;
+    ledger) _flowspool_offer --since --json ;;
     wait) _flowspool_offer --timeout ;;
     retry) _flowspool_offer --failed --code --workflow --force ;;
     cancel) _flowspool_offer --all --workflow ;;
@@ -207,8 +208,8 @@ _flowspool_options() {
 _flowspool_operand() {
     case $command in
     '')
-        _flowspool_offer submit check status tune list show explain log wait retry cancel hold release pause \
-            resume drain prune
+        _flowspool_offer submit check status tune list show explain log ledger wait retry cancel hold release \
+            pause resume drain prune
         ;;
     submit)
         if [[ $operands -eq 0 ]]; then
@@ -225,7 +226,7 @@ _flowspool_operand() {
 _flowspool() {
     local words cut quote program cur head='' command='' option='' plain='' force='' operands=0 where=() meant=()
     local valued="--spool -c --config --state --workflow --code --name --priority --not-before --expires"
-    valued+=" --max-attempts --run --timeout --interval --older-than"
+    valued+=" --max-attempts --run --timeout --interval --older-than --since"
     COMPREPLY=()
     _flowspool_split "${COMP_LINE:0:COMP_POINT}"
     program=${words[0]} cur=${words[-1]}

@@ -7,8 +7,8 @@ complete -c flowspool-sandbox -e
 
 # ---- the line ----
 
-set -g __flowspool_commands submit check status tune list show explain log wait retry cancel hold release pause \
-    resume drain prune
+set -g __flowspool_commands submit check status tune list show explain log ledger wait retry cancel hold release \
+    pause resume drain prune
 
 # Whether one of these commands is on the line; without any, whether none is.
 function __flowspool_using
@@ -105,6 +105,7 @@ complete -c flowspool -n __flowspool_using -a list -d 'The jobs, one a line'
 complete -c flowspool -n __flowspool_using -a show -d 'All about a job, and its attempts'
 complete -c flowspool -n __flowspool_using -a explain -d 'Why a job is not running now'
 complete -c flowspool -n __flowspool_using -a log -d 'What happened to jobs'
+complete -c flowspool -n __flowspool_using -a ledger -d 'What was bought, refused, saved'
 complete -c flowspool -n __flowspool_using -a wait -d 'Until jobs have ended'
 complete -c flowspool -n __flowspool_using -a retry -d 'Runs failed jobs again'
 complete -c flowspool -n __flowspool_using -a cancel -d 'Fails waiting jobs'
@@ -152,6 +153,8 @@ complete -c flowspool -n '__flowspool_using explain' -a '(__flowspool_jobs)'
 
 complete -c flowspool -n '__flowspool_using log' -l json -f -d 'One JSON object a line'
 complete -c flowspool -n '__flowspool_using log' -a '(__flowspool_jobs)'
+complete -c flowspool -n '__flowspool_using ledger' -l since -x -d 'What happened since'
+complete -c flowspool -n '__flowspool_using ledger' -l json -f -d 'One JSON object'
 
 complete -c flowspool -n '__flowspool_using wait' -l timeout -x -d 'At most so long'
 complete -c flowspool -n '__flowspool_using wait' -a '(__flowspool_jobs)'

@@ -35,6 +35,7 @@ int cli_list(struct cli *c, int argc, char **argv);
 int cli_show(struct cli *c, int argc, char **argv);
 int cli_explain(struct cli *c, int argc, char **argv);
 int cli_log(struct cli *c, int argc, char **argv);
+int cli_ledger(struct cli *c, int argc, char **argv);
 int cli_wait(struct cli *c, int argc, char **argv);
 int cli_retry(struct cli *c, int argc, char **argv);
 int cli_cancel(struct cli *c, int argc, char **argv);

@@ -9,10 +9,9 @@
 #include "core/similar.h"
 #include "flowspool_version.h"
 
-/* In the order in which the help lists them. */
+/* In the order in which the help lists them; the first needs no heading. */
 enum group { HAND_IN, LOOK, STEER };
 static const char *const groups[] = {
-    [HAND_IN] = "Hand in:",
     [LOOK] = "Look, whether or not a daemon runs:",
     [STEER] = "Steer:",
 };
@@ -31,6 +30,7 @@ static const struct {
     {LOOK, "show", cli_show, "all about a job, and its attempts"},
     {LOOK, "explain", cli_explain, "why a job is not running now, and what to do about it"},
     {LOOK, "log", cli_log, "what happened to jobs, in the order of time"},
+    {LOOK, "ledger", cli_ledger, "what was bought, perhaps bought, refused, saved"},
     {LOOK, "wait", cli_wait, "until jobs have ended"},
     {STEER, "retry", cli_retry, "runs failed jobs again"},
     {STEER, "cancel", cli_cancel, "fails waiting jobs, so that they are not sent"},
@@ -47,7 +47,7 @@ static void print_help(FILE *out)
 {
     fputs("usage: flowspool [--spool DIR | -c FILE] COMMAND [--help] [OPTION]...\n", out);
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
-        if (i == 0 || commands[i].group != commands[i - 1].group)
+        if (i > 0 && commands[i].group != commands[i - 1].group)
             fprintf(out, "%s\n", groups[commands[i].group]);
         fprintf(out, "  %-7s  %s\n", commands[i].name, commands[i].what);
     }

@@ -429,6 +429,7 @@ void attempt_judge(struct live *l)
     bool charged = v == VERDICT_SUCCESS || v == VERDICT_INVALID_RESPONSE || v == VERDICT_TOO_LARGE;
     if (charged && l->sent_unix_ms != 0)
         e->run.bought++;
+    l->end.recovered = charged && l->recovered;
     lift_passed_probes(l, v);
     apply(l, v, &object);
     dispatch_probe_inconclusive(e, l);

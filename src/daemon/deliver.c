@@ -38,6 +38,27 @@ void deliver_begin_end(struct live *l)
     };
 }
 
+int deliver_ambiguous(struct engine *e, const struct job_row *row, int except)
+{
+    size_t count = 0;
+    struct ledger ended = {0};
+    struct attempt_row *attempts = store_attempts(e->store, row->id, &count);
+    for (size_t i = 0; i < count; i++)
+        if (attempts[i].n != except)
+            ledger_add_runs(&ended, attempts[i].verdict, 1);
+    free(attempts);
+    return (int)ended.runs[LEDGER_POSSIBLY];
+}
+
+/* Read only where there were more attempts than this round counts. */
+static int ambiguous_ever(const struct live *l)
+{
+    if (l->row.sends <= l->end.attempts + l->end.rate_limited + l->end.ambiguous)
+        return l->end.ambiguous;
+    int sum = deliver_ambiguous(l->engine, &l->row, l->attempt) + l->end.ambiguous - l->row.ambiguous;
+    return sum > l->end.ambiguous ? sum : l->end.ambiguous;
+}
+
 static void fill_outcome(const struct live *l, struct outcome *o)
 {
     const struct job_row *row = &l->row;
@@ -52,7 +73,7 @@ static void fill_outcome(const struct live *l, struct outcome *o)
         .http_status = l->end.http_status,
         .attempts = l->end.attempts,
         .rate_limited = l->end.rate_limited,
-        .ambiguous = l->end.ambiguous,
+        .ambiguous = ambiguous_ever(l),
         .queued_ms = row->queued_ms,
         .started_ms = l->end.started_ms,
         .finished_ms = l->end.ended_ms,

@@ -311,6 +311,9 @@ void deliver_expired(struct live *l);
 /* Back to the queue; l->end holds the totals. */
 void deliver_requeue(struct live *l, int64_t due_unix_ms, const char *verdict);
 void deliver_retry_parked(struct engine *e, int64_t now_ms);
+/* Attempts of a job that may have been charged, of earlier rounds too, as far as they have ended; without
+ * number `except`. */
+int deliver_ambiguous(struct engine *e, const struct job_row *row, int except);
 bool deliver_blocked(const struct engine *e, const char *path);
 /* l->end from the row and the ended attempt. */
 void deliver_begin_end(struct live *l);

@@ -281,6 +281,7 @@ static void fill_job(struct intake *in, const struct look *k, struct take_plan *
         return;
     case RECONCILE_ALREADY:
         t->what = TAKE_RESTORE;
+        t->same = k->written;
         already_done(in, k);
         return;
     case RECONCILE_SETTLED:

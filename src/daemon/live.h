@@ -37,6 +37,7 @@ struct live {
     bool governed;    /* holds a slot of the governor ... */
     unsigned account; /* ... of this endpoint and key: rate_keeping.account then */
     bool superseded;  /* its file holds another identity now: the outcome goes to superseded/ */
+    bool recovered;   /* its reply was stored by a daemon before this one */
     bool cancelled;   /* its outcome is what flowspool cancel asked for */
     bool probe_account, probe_endpoint, probe_workflow;
     int64_t sent_unix_ms;

@@ -207,8 +207,11 @@ static void move(struct placing *m, const struct job_row *row)
 }
 
 /* What the row has: all of the outcome but the excerpt of a reply. */
-static char *error_text(const struct job_row *row, size_t *len)
+static char *error_text(struct engine *e, const struct job_row *row, size_t *len)
 {
+    int ambiguous = deliver_ambiguous(e, row, 0);
+    if (ambiguous < row->ambiguous) /* adopted: its attempts were another state's */
+        ambiguous = row->ambiguous;
     const struct outcome o = {
         .job = row->path,
         .document = (size_t)row->document,
@@ -220,7 +223,7 @@ static char *error_text(const struct job_row *row, size_t *len)
         .http_status = row->http_status,
         .attempts = row->attempts,
         .rate_limited = row->rate_limited,
-        .ambiguous = row->ambiguous,
+        .ambiguous = ambiguous,
         .queued_ms = row->queued_ms,
         .started_ms = row->started_ms,
         .finished_ms = row->finished_ms,
@@ -236,7 +239,7 @@ static char *error_text(const struct job_row *row, size_t *len)
 static void write_error(struct placing *m, const struct job_row *row)
 {
     size_t len = 0;
-    m->text = error_text(row, &len);
+    m->text = error_text(m->engine, row, &len);
     const struct publish_task task = {
         .stem = row->stem,
         .text = m->text,

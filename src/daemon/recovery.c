@@ -34,7 +34,7 @@ static void recover_replied(struct live *l)
         return;
     }
     l->attempt = l->row.sends;
-    l->ended = true;
+    l->ended = l->recovered = true;
     l->end.ended_ms =
         r.received_ms; /* the outcome is then, to the byte, the one that may lie there already */
     l->reply.end = r.too_large ? ATTEMPT_TOO_LARGE : ATTEMPT_REPLIED;

@@ -34,6 +34,7 @@
 #include "core/digest.h"
 #include "core/filesig.h"
 #include "core/job.h"
+#include "core/ledger.h"
 
 struct store;
 
@@ -153,6 +154,7 @@ struct take_job {
     const char *endpoint;
     bool moved_in;       /* not INSERT: it was a job of another file until now (store_load_strays) */
     bool beside;         /* INSERT of an adopted row: the outcome lies at stem */
+    bool same;           /* RESTORE: written again with a request that has its result (core/ledger.h) */
     int64_t finished_ms; /* INSERT of a row that has ended; 0: unknown */
 };
 struct store_take {       /* everything one look at one file changes, in one transaction */
@@ -224,6 +226,7 @@ struct store_settle {
     int64_t started_ms;                    /* 0: as it is */
     const char *code, *message, *request_id, *endpoint;
     bool sandbox;
+    bool recovered;              /* charged, and its reply was stored before a crash (core/ledger.h) */
     bool workflow_ok;            /* remember that this workflow has succeeded at this endpoint */
     const char *superseded_name; /* the outcome went to state_dir/superseded/ under this name */
     const char *placed;          /* or lies at this stem: see store_placed() */
@@ -317,6 +320,10 @@ void file_rows_free(struct file_row *rows, size_t count);
 /* Files missing since before ms, longest first, that come after `after` (NULL: from the first). */
 struct file_row *store_files_missing_since(struct store *s, int64_t before_ms, const struct file_row *after,
                                            size_t max, size_t *count);
+/* What was paid for, in one view. Attempts that were sent, and jobs that ended, at since_ms or later; what is
+ * kept by UTC day counts from the day on in which since_ms is. Reads every row: about a second for a million.
+ */
+bool store_ledger(struct store *s, int64_t since_ms, struct ledger *out);
 struct store_counts {
     int64_t waiting;   /* ready */
     int64_t deferred;  /* waiting with a due time in the future */

@@ -256,14 +256,16 @@ static int settle_exec(struct writer *w, struct op *base)
     rc = check_move(w, e, now.state);
     if (rc == SQLITE_OK && e->workflow_ok)
         rc = remember_workflow(w, e);
+    if (rc == SQLITE_OK && e->attempt != 0)
+        rc = end_attempt(w, e);
+    if (rc == SQLITE_OK && e->recovered)
+        rc = writer_saved(w, LEDGER_RECOVERED);
     if (rc == SQLITE_OK && now.orphan)
         return writer_delete_job(w, e->job);
     if (rc == SQLITE_OK)
         rc = settle_job(w, e);
     if (rc == SQLITE_OK && e->placed != NULL)
         rc = writer_vacate(w, e->job, e->placed, e->moved);
-    if (rc == SQLITE_OK && e->attempt != 0)
-        rc = end_attempt(w, e);
     if (rc == SQLITE_OK && now.state == JOB_REPLIED)
         rc = drop(w, "DELETE FROM replies WHERE job_id = ?", e->job);
     if (rc == SQLITE_OK && e->state != JOB_WAITING)

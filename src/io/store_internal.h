@@ -16,6 +16,7 @@
 #include <sqlite3.h>
 #include <sys/types.h>
 
+#include "core/ledger.h"
 #include "io/store.h"
 
 /* Statements say states and block bits as digits: this is where digits and names are tied together. */
@@ -98,7 +99,7 @@ int connection_run(struct connection *c, const char *sql); /* one without parame
 
 /* ---- store_schema.c ---- */
 
-#define STORE_VERSION 1
+#define STORE_VERSION 2
 
 /* steps[v] takes a database of version v to v + 1; count is the version they lead to. */
 #define MIGRATION_PARTS 3
@@ -166,6 +167,8 @@ int writer_bug(struct writer *w, const char *format, ...) __attribute__((format(
  */
 int writer_change_job(struct writer *w, struct query *q, int64_t job, const char *expected);
 int writer_delete_job(struct writer *w, int64_t job);
+/* A purchase that was saved: enum ledger_saving. */
+int writer_saved(struct writer *w, enum ledger_saving how);
 /* The job's outcome took this name: whoever's lay there is gone from there (store_placed()). */
 int writer_vacate(struct writer *w, int64_t job, const char *stem, const char *moved);
 void op_list_init(struct op_list *l);

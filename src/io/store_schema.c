@@ -133,8 +133,19 @@ static const char schema_tally[] =
                                                                                                  "10") " END"
                                                                                                        ";";
 
+/* Rows of attempts go with their jobs; what they were stays, by UTC day. saved 1: what was not bought. It is
+ * a trigger, so that no way of forgetting goes past it and an attempt costs no write more. */
+static const char schema_ledger[] =
+    "CREATE TABLE ledger(day INTEGER NOT NULL, saved INTEGER NOT NULL, what TEXT NOT NULL, n INTEGER NOT "
+    "NULL,"
+    " PRIMARY KEY(day, saved, what)) STRICT, WITHOUT ROWID;"
+    "CREATE TRIGGER attempts_forgotten AFTER DELETE ON attempts WHEN OLD.ended_ms <> 0 BEGIN"
+    " INSERT INTO ledger(day, saved, what, n) VALUES(OLD.sent_ms / 86400000, 0, coalesce(OLD.verdict, ''), 1)"
+    " ON CONFLICT(day, saved, what) DO UPDATE SET n = n + 1; END;";
+
 static const struct migration store_steps[] = {
     {{schema_tables, schema_tally}}, /* from nothing to version 1 */
+    {{schema_ledger}},
 };
 _Static_assert(sizeof store_steps / sizeof store_steps[0] == STORE_VERSION, "a step to every version");
 const struct migrations store_migrations = {store_steps, STORE_VERSION};

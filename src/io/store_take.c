@@ -385,6 +385,8 @@ static int take_one_job(struct writer *w, const struct file_row *f, const struct
         rc = restore_job(w, f, j);
         break;
     }
+    if (rc == SQLITE_OK && (j->beside || j->same))
+        rc = writer_saved(w, j->beside ? LEDGER_ADOPTED : LEDGER_SAME);
     if (rc == SQLITE_CONSTRAINT_UNIQUE) /* jobs_stem: the only such index a job's row is in */
         return TAKE_CONFLICT;
     return rc == SQLITE_OK ? put_body(w, id, j) : rc;

@@ -112,7 +112,7 @@ static void what_is_not_ours_is_left_alone(void **state)
         enum store_rc rc;
         const char *said;
     } cases[] = {
-        {"newer", "PRAGMA user_version = 2", NULL, STORE_NEWER, "newer program"},
+        {"newer", "PRAGMA user_version = 3", NULL, STORE_NEWER, "newer program"},
         {"another program's", "PRAGMA application_id = 5", NULL, STORE_BROKEN, "not a state of flowspool"},
         {"no version", "PRAGMA user_version = 0", NULL, STORE_BROKEN, "not a state of flowspool"},
         {"no database", NULL,
@@ -158,7 +158,7 @@ static void a_newer_log_is_left_alone(void **state)
         exec_on(f, "PRAGMA wal_autocheckpoint = 0");
         sqlite3 *db;
         if (sqlite3_open(in_dir(f, "state.db"), &db) == SQLITE_OK &&
-            sqlite3_exec(db, "PRAGMA wal_autocheckpoint = 0; PRAGMA user_version = 2", NULL, NULL, NULL) ==
+            sqlite3_exec(db, "PRAGMA wal_autocheckpoint = 0; PRAGMA user_version = 3", NULL, NULL, NULL) ==
                 SQLITE_OK)
             _exit(0);
         _exit(1);
@@ -336,13 +336,14 @@ static void add_value(struct fixture *f, const char *value)
 
 static const struct migration later_steps[] = {
     {{NULL}},
+    {{NULL}},
     {{"ALTER TABLE files ADD COLUMN hue TEXT", "UPDATE meta SET value = value || '2'"}},
     {{"SELECT 1"}}};
 
 static void migrating_keeps_a_backup(void **state)
 {
     struct fixture *f = *state;
-    const struct migrations later = {later_steps, 3};
+    const struct migrations later = {later_steps, 4};
     struct connection c;
     char message[256];
     open_state(f);
@@ -352,7 +353,7 @@ static void migrating_keeps_a_backup(void **state)
     assert_int_equal(schema_migrate(&c, f->dir, &later, message, sizeof message), STORE_OK);
     int64_t n;
     assert_int_equal(connection_number(&c, "PRAGMA user_version", &n), SQLITE_OK);
-    assert_int_equal(n, 3);
+    assert_int_equal(n, 4);
     assert_int_equal(connection_number(&c, "SELECT count(hue) FROM files", &n), SQLITE_OK);
     assert_int_equal(connection_number(&c, "SELECT value = 'v2' FROM meta", &n), SQLITE_OK);
     assert_int_equal(n, 1);
@@ -375,9 +376,9 @@ static void migrating_keeps_a_backup(void **state)
 
 static void a_migration_that_fails_changes_nothing(void **state)
 {
-    static const struct migration bad_steps[] = {{{NULL}},
-                                                 {{"DELETE FROM meta", "UPDATE nothing SET a = 1"}}};
-    const struct migrations bad = {bad_steps, 2};
+    static const struct migration bad_steps[] = {
+        {{NULL}}, {{NULL}}, {{"DELETE FROM meta", "UPDATE nothing SET a = 1"}}};
+    const struct migrations bad = {bad_steps, 3};
     struct fixture *f = *state;
     struct connection c;
     char message[256];
@@ -397,7 +398,7 @@ static void a_migration_that_fails_changes_nothing(void **state)
 static void no_backup_no_migration(void **state)
 {
     struct fixture *f = *state;
-    const struct migrations later = {later_steps, 3};
+    const struct migrations later = {later_steps, 4};
     struct connection c;
     char message[256];
     open_state(f);
