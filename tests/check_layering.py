@@ -25,6 +25,7 @@ LIBRARY_HEADERS = [
     (r"cjson/.*|cJSON\.h", [("core", r"(payload|status|statusjson|order|learned|tuningjson)\.c")]),
     (r"openssl/.*", [("core", r"digest\.c")]),
     (r"curl/.*", [("io", r"http\w*\.[ch]")]),
+    (r"seccomp\.h", [("io", r"confine\.c")]),
     (r"sqlite3\.h", [("io", r"store\w*\.[ch]")]),
     (r"microhttpd\.h", [("sandbox", r".*")]),
     (r"uv\.h", [("io", r".*"), ("daemon", r".*"), ("sandbox", r".*")]),

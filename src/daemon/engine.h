@@ -231,6 +231,10 @@ void engine_count_end(struct engine *e);
 void engine_before_sleep(uv_prepare_t *handle);
 double engine_rate_per_second(const struct engine *e, int64_t now_ms);
 
+/* ---- confinement.c ---- */
+/* Gives up what is not needed, with `confine: auto`; says so. */
+void engine_confine(const struct engine *e);
+
 /* ---- setup.c ---- */
 void engine_log_fault(const char *file, const struct fault *f);
 /* "https://host/" and "https://host" are the same endpoint. */

@@ -16,7 +16,8 @@ static bool same(const char *a, const char *b)
 static bool needs_restart(const struct config *old, const struct config *new)
 {
     return !same(old->spool, new->spool) || !same(old->state_dir, new->state_dir) ||
-           !same(old->state_group, new->state_group) || old->recursive != new->recursive;
+           !same(old->state_group, new->state_group) || old->recursive != new->recursive ||
+           !same(old->log_file, new->log_file) || old->confine != new->confine;
 }
 
 static void probe_all_now(struct engine *e)
@@ -69,8 +70,18 @@ static bool switch_to(struct engine *e, const struct config *fresh, const struct
     return true;
 }
 
+/* Whatever else SIGHUP finds: who rotates logs waits for this. */
+static void open_log_anew(const struct engine *e)
+{
+    int err = e->cfg.log_file[0] != '\0' ? log_to(e->cfg.log_file) : 0;
+    if (err != 0)
+        log_line(LOG_ERROR, NULL, "%s cannot be opened anew: %s; the log stays where it was", e->cfg.log_file,
+                 strerror(-err));
+}
+
 int engine_reload(struct engine *e)
 {
+    open_log_anew(e);
     struct config fresh = {0};
     struct api_key key = {0};
     struct fault f;
@@ -82,13 +93,17 @@ int engine_reload(struct engine *e)
     if (!api_key_load(e->opt.api_key_file_option, fresh.api_key_file, &key, &f)) {
         engine_log_fault(NULL, &f);
         log_line(LOG_ERROR, NULL, "configuration and key stay as they were");
+        if (e->cfg.confine && !same(e->cfg.api_key_file, fresh.api_key_file))
+            log_line(LOG_ERROR, NULL,
+                     "being confined, flowspoold reads files from /etc and from directories that it was "
+                     "started with; others take a restart");
         config_free(&fresh);
         return -EINVAL;
     }
     if (needs_restart(&e->cfg, &fresh)) {
         log_line(LOG_ERROR, NULL,
-                 "spool, state_dir, state_group and recursive change only with a restart; the configuration "
-                 "stays as it was");
+                 "spool, state_dir, state_group, recursive, log_file and confine change only with a restart; "
+                 "the configuration stays as it was");
         config_free(&fresh);
         api_key_free(&key);
         return -EINVAL;

@@ -190,6 +190,16 @@ static void notice_lost_state(struct engine *e)
     store_set(e->store, STORE_NEW, NULL, NULL, NULL);
 }
 
+static int open_log(const struct engine *e)
+{
+    int err = e->cfg.log_file[0] != '\0' ? log_to(e->cfg.log_file) : 0;
+    if (err == 0)
+        return -1;
+    log_line(LOG_ERROR, NULL, "log_file %s: %s", e->cfg.log_file,
+             err == -EINVAL ? "is not a regular file" : strerror(-err));
+    return EXIT_BAD_USAGE;
+}
+
 static int open_store(struct engine *e)
 {
     bool created = false;
@@ -328,9 +338,12 @@ int engine_open(struct engine *e, uv_loop_t *loop, const struct engine_options *
     start_signals(e);
     int rc = load_settings(e);
     if (rc < 0)
+        rc = open_log(e);
+    if (rc < 0)
         rc = open_directories(e);
     if (rc >= 0)
         return rc;
+    engine_confine(e); /* before any thread is started: none may stay as it was */
     const struct governor_options none = {.max_concurrency = 1};
     governor_init(&e->governor, &none);
     governor_set_wall(&e->governor, e->wall_offset_ms);
@@ -345,6 +358,7 @@ int engine_open(struct engine *e, uv_loop_t *loop, const struct engine_options *
         rc = open_edges(e);
     if (rc >= 0)
         return rc;
+    close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC); /* libcurl's, and what we were started with */
     report_start(e);
     rate_start(e);
     restore_gates(e);

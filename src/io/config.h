@@ -14,8 +14,9 @@
 #include "core/payload.h"
 
 struct config {
-    char *spool, *endpoint, *api_key_file, *state_dir, *state_group, *ca_file,
-        *proxy; /* never NULL; "" = unset */
+    char *spool, *endpoint, *api_key_file, *state_dir, *state_group, *ca_file, *proxy,
+        *log_file; /* never NULL; "" = unset */
+    bool confine;  /* auto; false: off */
     int max_concurrency;
     int64_t request_timeout_ms, connect_timeout_ms, settle_ms, rescan_ms;
     bool settle_given; /* else network file systems get at least 10 s */

@@ -10,7 +10,7 @@
 
 #include "io/config.h"
 
-#define CONFIG_KEYS 33
+#define CONFIG_KEYS 35
 
 enum key_kind {
     KEY_TEXT,

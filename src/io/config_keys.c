@@ -21,12 +21,16 @@ const struct key config_keys[] = {
     {"api_key_file", KEY_TEXT, AT(api_key_file), "", 0, 0, "",
      "file with the key; one trailing newline is dropped"},
     {"ca_file", KEY_TEXT, AT(ca_file), "", 0, 0, "", "extra trust anchor (PEM)"},
+    {"confine", KEY_CHOICE, AT(confine), "auto", 0, 0, "auto or off",
+     "give up at the start what is not needed (Landlock, seccomp)"},
     {"connect_timeout", KEY_DURATION, AT(connect_timeout_ms), "10s", 100, HOUR_MS, "100ms to 1h",
      "longest for name lookup, connect and TLS"},
     {"endpoint", KEY_TEXT, AT(endpoint), "", 0, 0, "", "the service, such as https://host"},
     {"forget_after", KEY_DURATION, AT(forget_after_ms), "10m", 0, 365 * DAY_MS, "0 to 8760h",
      "how long a removed job file is remembered"},
     {"inputs_as", KEY_CHOICE, AT(inputs_as), "text", 0, 0, "text or typed", "how scalars of inputs are sent"},
+    {"log_file", KEY_TEXT, AT(log_file), "", 0, 0, "",
+     "log there instead of on stderr; SIGHUP opens it anew"},
     {"max_concurrency", KEY_INT, AT(max_concurrency), "256", 1, 100000, "1 to 100000",
      "most requests in flight"},
     {"max_job_size", KEY_SIZE, AT(max_job_size), "1MiB", 1 * KIB, JOB_FILE_MAX, "1KiB to 64MiB",
@@ -110,6 +114,10 @@ static bool set_choice(struct config *c, const struct key *k, const char *text)
     if (k->offset == AT(inputs_as)) {
         c->inputs_as = strcmp(text, "typed") == 0 ? INPUTS_TYPED : INPUTS_TEXT;
         return strcmp(text, "typed") == 0 || strcmp(text, "text") == 0;
+    }
+    if (k->offset == AT(confine)) {
+        c->confine = strcmp(text, "auto") == 0;
+        return c->confine || strcmp(text, "off") == 0;
     }
     c->retry_on_ambiguous = strcmp(text, "retry") == 0;
     return c->retry_on_ambiguous || strcmp(text, "hold") == 0;

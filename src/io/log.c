@@ -1,9 +1,12 @@
 #include "io/log.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/names.h"
@@ -21,9 +24,10 @@ static const char *const level_names[] = {"error", "warn", "info", "debug"};
 static struct {
     pthread_mutex_t mutex;
     enum log_level max;
+    int fd;
     bool json;
     char progress[256];
-} sink = {.mutex = PTHREAD_MUTEX_INITIALIZER, .max = LOG_INFO};
+} sink = {.mutex = PTHREAD_MUTEX_INITIALIZER, .max = LOG_INFO, .fd = STDERR_FILENO};
 
 void log_set(enum log_level max, bool json)
 {
@@ -62,9 +66,28 @@ static void json_string(char out[QUOTED_MAX], const char *printable)
     out[used] = '\0';
 }
 
-static void put(const char *text, size_t len)
+int log_to(const char *path)
 {
-    ssize_t n = write(STDERR_FILENO, text, len); /* nobody is left to tell when stderr is gone */
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, 0600);
+    if (fd < 0)
+        return -errno;
+    struct stat st;
+    if (fstat(fd, &st) == 0 && !S_ISREG(st.st_mode)) {
+        close(fd);
+        return -EINVAL;
+    }
+    pthread_mutex_lock(&sink.mutex);
+    int old = sink.fd;
+    sink.fd = fd;
+    pthread_mutex_unlock(&sink.mutex);
+    if (old != STDERR_FILENO)
+        close(old);
+    return 0;
+}
+
+static void put(int fd, const char *text, size_t len)
+{
+    ssize_t n = write(fd, text, len); /* nobody is left to tell when it is gone */
     (void)n;
 }
 
@@ -72,11 +95,12 @@ static void put_line(char *line, size_t len)
 {
     static const char erase[] = "\r\033[K";
     pthread_mutex_lock(&sink.mutex);
-    if (sink.progress[0] != '\0')
-        put(erase, sizeof erase - 1);
-    put(line, len);
-    if (sink.progress[0] != '\0')
-        put(sink.progress, strlen(sink.progress));
+    bool drawn = sink.progress[0] != '\0' && sink.fd == STDERR_FILENO;
+    if (drawn)
+        put(sink.fd, erase, sizeof erase - 1);
+    put(sink.fd, line, len);
+    if (drawn)
+        put(sink.fd, sink.progress, strlen(sink.progress));
     pthread_mutex_unlock(&sink.mutex);
 }
 
@@ -170,8 +194,8 @@ void log_progress(const char *line)
     static const char erase[] = "\r\033[K";
     pthread_mutex_lock(&sink.mutex);
     if (line != NULL || sink.progress[0] != '\0')
-        put(erase, sizeof erase - 1);
+        put(STDERR_FILENO, erase, sizeof erase - 1);
     snprintf(sink.progress, sizeof sink.progress, "%s", line != NULL ? line : "");
-    put(sink.progress, strlen(sink.progress));
+    put(STDERR_FILENO, sink.progress, strlen(sink.progress));
     pthread_mutex_unlock(&sink.mutex);
 }

@@ -1,4 +1,4 @@
-/* log - lines for people or JSON lines for programs, on stderr. The only module that writes there.
+/* log - lines for people or JSON lines for programs, on stderr or in a file. Nothing else writes there.
  *
  * One line a call, written with one write(2). Text: "2026-11-23T22:00:00.123Z warn story.yaml: message".
  * JSON: {"time":…,"level":…,"job":…,"message":…}. Names and far-side text are escaped (control bytes,
@@ -12,6 +12,10 @@
 #include <stddef.h>
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+
+/* The log goes to this file from now on, appended, or to the same one opened anew (it was rotated away). 0 or
+ * a negative errno: it goes where it went. The progress line stays on stderr. */
+int log_to(const char *path);
 
 /* What keeps to itself unless asked: one line per finished job is debug, per failed job warn. */
 void log_set(enum log_level max, bool json);

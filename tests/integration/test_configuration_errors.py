@@ -11,6 +11,7 @@ DURATION, SIZE, COUNT, WORD = "a duration such as", "a size such as", "a number"
 
 # key, what it takes, values that are out of range or no such thing
 KEYS = [
+    ("confine", WORD, ["on", "Auto", "false", ""]),
     ("connect_timeout", DURATION, ["99ms", "61m", "10", "fast", "-1s"]),
     ("forget_after", DURATION, ["8761h", "1.5s", "600"]),
     ("inputs_as", WORD, ["string", "Text", ""]),
@@ -38,7 +39,7 @@ KEYS = [
     ("shutdown_grace", DURATION, ["25h", "330"]),
     ("status_file", WORD, ["yes", "True", "1", ""]),
 ]
-TEXT_KEYS = ["api_key_file", "ca_file", "endpoint", "proxy", "spool", "state_dir", "state_group"]
+TEXT_KEYS = ["api_key_file", "ca_file", "endpoint", "log_file", "proxy", "spool", "state_dir", "state_group"]
 
 
 def described():

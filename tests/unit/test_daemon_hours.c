@@ -58,7 +58,8 @@ struct night {
 static void put_config(struct night *n)
 {
     char text[512];
-    snprintf(text, sizeof text, "spool: %s/spool\nendpoint: http://127.0.0.1:%d\napi_key_file: %s/key\n",
+    snprintf(text, sizeof text,
+             "spool: %s/spool\nendpoint: http://127.0.0.1:%d\napi_key_file: %s/key\nconfine: off\n",
              n->dir.path, n->peer->port, n->dir.path);
     put_file(&n->dir, "config.yaml", text);
     put_file(&n->dir, "key", KEY "\n");

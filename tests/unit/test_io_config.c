@@ -86,6 +86,7 @@ static void test_defaults(void **state)
         {"rescan", c.rescan_ms, 60000},
         {"recursive", c.recursive, false},
         {"status_file", c.status_file, false},
+        {"confine", c.confine, true},
         {"max_job_size", c.max_job_size, 1 << 20},
         {"max_response_size", c.max_response_size, 64 << 20},
         {"max_response_memory", c.max_response_memory, 256 << 20},
@@ -109,7 +110,7 @@ static void test_defaults(void **state)
     for (size_t i = 0; i < COUNT(numbers); i++)
         if (numbers[i].got != numbers[i].expected)
             fail_msg("%s is %lld", numbers[i].name, (long long)numbers[i].got);
-    const char *const texts[] = {c.api_key_file, c.state_group, c.ca_file, c.proxy};
+    const char *const texts[] = {c.api_key_file, c.state_group, c.ca_file, c.proxy, c.log_file};
     for (size_t i = 0; i < COUNT(texts); i++)
         assert_string_equal(texts[i], "");
     config_free(&c);
@@ -122,7 +123,8 @@ static void test_every_key_is_read(void **state)
     must_load(f,
               "api_key_file: /k\nstate_dir: /var/lib/x\nstate_group: ops\nca_file: /ca\nproxy: http://p:1\n"
               "max_concurrency: 7\nrequest_timeout: 300ms\nconnect_timeout: 1h\nsettle: 0\nrescan: 8h\n"
-              "recursive: true\nstatus_file: true\nmax_job_size: 2KiB\nmax_response_size: "
+              "confine: off\nlog_file: /l\nrecursive: true\nstatus_file: true\nmax_job_size: "
+              "2KiB\nmax_response_size: "
               "512MiB\nmax_response_memory: 1GiB\n"
               "max_jobs: 9000000000\ninputs_as: typed\nshutdown_grace: 0s\nonce_patience: 5m\n"
               "forget_after: 1s\nprobe: 100ms\n"
@@ -135,6 +137,7 @@ static void test_every_key_is_read(void **state)
     assert_string_equal(c.state_group, "ops");
     assert_string_equal(c.ca_file, "/ca");
     assert_string_equal(c.proxy, "http://p:1");
+    assert_string_equal(c.log_file, "/l");
     const struct {
         const char *name;
         int64_t got, expected;
@@ -147,6 +150,7 @@ static void test_every_key_is_read(void **state)
         {"rescan", c.rescan_ms, 28800000},
         {"recursive", c.recursive, true},
         {"status_file", c.status_file, true},
+        {"confine", c.confine, false},
         {"max_job_size", c.max_job_size, 2048},
         {"max_response_size", c.max_response_size, 512LL << 20},
         {"max_response_memory", c.max_response_memory, 1 << 30},
@@ -391,7 +395,7 @@ static void test_the_description_is_alphabetical_and_whole(void **state)
     (void)state;
     struct described d = {0};
     config_describe(on_line, &d);
-    assert_int_equal(d.lines, 33);
+    assert_int_equal(d.lines, 35);
 }
 
 int main(void)
