@@ -38,6 +38,13 @@ for program in flowspool flowspoold flowspool-sandbox; do
 done
 [ -e "$prefix/share/zsh/site-functions/_flowspool" ] || fail "not installed: the completion for zsh"
 
+for file in lib/systemd/system/flowspoold.service lib/systemd/system/flowspoold@.service lib/sysusers.d/flowspool.conf \
+    lib/tmpfiles.d/flowspool.conf share/doc/flowspool/examples/logrotate share/doc/flowspool/examples/owners.conf; do
+    [ -e "$prefix/$file" ] || fail "not installed: $file"
+done
+grep -q '^ExecStart=/.*/flowspoold -c ' "$prefix/lib/systemd/system/flowspoold.service" ||
+    fail "flowspoold.service starts no program"
+
 # Only public names, in both forms: a program that links the archive may have its own job_event().
 for library in "-D $prefix/$libdir/libflowspool.so" "$prefix/$libdir/libflowspool.a"; do
     # shellcheck disable=SC2086 # the option and the file

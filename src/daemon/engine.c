@@ -75,6 +75,7 @@ void engine_drain(struct engine *e)
         return;
     }
     e->draining = true;
+    service_stopping(e->service);
     e->drain_until_ms = clock_mono_ms() + e->cfg.shutdown_grace_ms;
     e->gates |= GATE_DRAIN;
     intake_stop(e->intake);

@@ -34,6 +34,7 @@
 #include "io/http.h"
 #include "io/key.h"
 #include "io/publish.h"
+#include "io/service.h"
 #include "io/store.h"
 
 enum exit_status {
@@ -149,6 +150,7 @@ struct engine {
     struct intake *intake;
     struct control *control;
     struct alarm_clock *alarm;
+    struct service *service; /* NULL: no service manager */
     uv_prepare_t prepare;
     uv_signal_t signals[4];
 

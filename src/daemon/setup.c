@@ -135,7 +135,9 @@ static void on_signal(uv_signal_t *handle, int number)
         return;
     case SIGHUP:
         log_line(LOG_INFO, NULL, "SIGHUP: reading configuration and key again");
+        service_reloading(e->service);
         engine_reload(e);
+        service_ready(e->service);
         return;
     case SIGUSR1:
         report_status_line(e);
@@ -336,6 +338,7 @@ int engine_open(struct engine *e, uv_loop_t *loop, const struct engine_options *
     e->rate_second = e->started_ms / 1000;
     harden();
     start_signals(e);
+    e->service = service_open(loop);
     int rc = load_settings(e);
     if (rc < 0)
         rc = open_log(e);
@@ -367,6 +370,7 @@ int engine_open(struct engine *e, uv_loop_t *loop, const struct engine_options *
     uv_prepare_start(&e->prepare, engine_before_sleep);
     recovery_begin(e);
     place_look(e);
+    service_ready(e->service);
     return -1;
 }
 
@@ -420,6 +424,7 @@ int engine_close(struct engine *e)
     place_free(e);
     if (e->alarm != NULL)
         alarm_close(e->alarm);
+    service_close(e->service);
     if (e->prepare.data != NULL)
         uv_close((uv_handle_t *)&e->prepare, NULL);
     for (size_t i = 0; i < 4; i++)
