@@ -47,14 +47,19 @@ static void add_directory_of(struct readable *r, const char *file)
     free(target);
 }
 
-void engine_confine(const struct engine *e)
+void engine_tell_confinement(const struct engine *e)
 {
-    if (!e->cfg.confine) {
+    if (e->confined[0] != '\0')
+        log_line(LOG_INFO, NULL, "confined: %s", e->confined);
+    else
         log_line(LOG_INFO, NULL, "not confined (confine: off)");
+}
+
+void engine_confine(struct engine *e)
+{
+    if (!e->cfg.confine)
         return;
-    }
     struct readable r = {0};
-    char words[CONFINE_WORDS];
     add_directory_of(&r, e->opt.config_path);
     add_directory_of(&r, e->opt.api_key_file_option);
     add_directory_of(&r, e->cfg.api_key_file);
@@ -66,8 +71,7 @@ void engine_confine(const struct engine *e)
     const char *const writable[] = {e->cfg.spool, e->state_dir, logs};
     const struct confine c = {writable, sizeof writable / sizeof writable[0], (const char *const *)r.paths,
                               r.count};
-    confine_self(&c, words);
-    log_line(LOG_INFO, NULL, "confined: %s", words);
+    confine_self(&c, e->confined);
     for (size_t i = 0; i < r.count; i++)
         free(r.paths[i]);
     free(logs);

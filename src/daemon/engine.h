@@ -30,6 +30,7 @@
 #include "io/alarm.h"
 #include "io/clock.h"
 #include "io/config.h"
+#include "io/confine.h"
 #include "io/control.h"
 #include "io/http.h"
 #include "io/key.h"
@@ -213,6 +214,7 @@ struct engine {
     int64_t recover_after;
     int64_t progress_ms;
     struct status_file status_file;
+    char confined[CONFINE_WORDS]; /* what holds, or "" */
 };
 
 /* ---- engine.c ---- */
@@ -234,8 +236,9 @@ void engine_before_sleep(uv_prepare_t *handle);
 double engine_rate_per_second(const struct engine *e, int64_t now_ms);
 
 /* ---- confinement.c ---- */
-/* Gives up what is not needed, with `confine: auto`; says so. */
-void engine_confine(const struct engine *e);
+/* Gives up what is not needed, with `confine: auto`. */
+void engine_confine(struct engine *e);
+void engine_tell_confinement(const struct engine *e);
 
 /* ---- setup.c ---- */
 void engine_log_fault(const char *file, const struct fault *f);

@@ -70,6 +70,16 @@ static bool switch_to(struct engine *e, const struct config *fresh, const struct
     return true;
 }
 
+/* A file that is named now, cannot be read, and could after a restart. */
+static void tell_confinement(const struct engine *e, const struct config *fresh)
+{
+    if (e->cfg.confine &&
+        (!same(e->cfg.api_key_file, fresh->api_key_file) || !same(e->cfg.ca_file, fresh->ca_file)))
+        log_line(LOG_ERROR, NULL,
+                 "being confined, flowspoold reads files from /etc and from directories that it was "
+                 "started with; others take a restart");
+}
+
 /* Whatever else SIGHUP finds: who rotates logs waits for this. */
 static void open_log_anew(const struct engine *e)
 {
@@ -93,10 +103,7 @@ int engine_reload(struct engine *e)
     if (!api_key_load(e->opt.api_key_file_option, fresh.api_key_file, &key, &f)) {
         engine_log_fault(NULL, &f);
         log_line(LOG_ERROR, NULL, "configuration and key stay as they were");
-        if (e->cfg.confine && !same(e->cfg.api_key_file, fresh.api_key_file))
-            log_line(LOG_ERROR, NULL,
-                     "being confined, flowspoold reads files from /etc and from directories that it was "
-                     "started with; others take a restart");
+        tell_confinement(e, &fresh);
         config_free(&fresh);
         return -EINVAL;
     }
@@ -110,6 +117,7 @@ int engine_reload(struct engine *e)
     }
     bool moved = false;
     if (!switch_to(e, &fresh, &key, &moved)) {
+        tell_confinement(e, &fresh);
         config_free(&fresh);
         api_key_free(&key);
         return -EINVAL;

@@ -363,6 +363,7 @@ int engine_open(struct engine *e, uv_loop_t *loop, const struct engine_options *
         return rc;
     close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC); /* libcurl's, and what we were started with */
     report_start(e);
+    engine_tell_confinement(e);
     rate_start(e);
     restore_gates(e);
     uv_prepare_init(loop, &e->prepare);

@@ -91,7 +91,7 @@ def test_a_key_that_is_replaced_is_read(spool, hostile, daemon, tmp_path):
     fresh.write_text("another-key\n")
     fresh.chmod(0o600)
     fresh.rename(d.key_file)
-    d.logged("the key changed")
+    wait_for(lambda: spool.drop("wakes.yaml") and "the key changed" in d.log, "the key to change")
     spool.drop("a.yaml")
     assert spool.outcome("a")["success"] is True
 
@@ -136,6 +136,9 @@ def test_another_key_file(spool, sandbox, configured, tmp_path):
     reloaded(d, lambda: use(tmp_path / "one/next"), str(tmp_path / "one/next"))
     if words(d)[0].startswith("Landlock"):
         reloaded(d, lambda: use(tmp_path / "elsewhere/key"), "others take a restart")
+        (tmp_path / "elsewhere/ca.pem").write_text("no certificate, which it never learns\n")
+        more = f"{tmp_path}/one/next\nca_file: {tmp_path}/elsewhere/ca.pem"
+        reloaded(d, lambda: use(more), "others take a restart")
     spool.drop("a.yaml")
     assert spool.outcome("a")["success"] is True
 
