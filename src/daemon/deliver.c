@@ -190,10 +190,15 @@ static void unblock_directory(struct engine *e, const char *path)
     }
 }
 
-static void park(struct live *l, int64_t for_ms)
+static void try_again(struct live *l, enum live_step step, int64_t in_ms)
 {
-    l->retry_ms = clock_mono_ms() + for_ms;
-    live_step_to(&l->engine->live, l, STEP_PARKED);
+    l->retry_ms = clock_mono_ms() + in_ms;
+    live_step_to(&l->engine->live, l, step);
+}
+
+static void park(struct live *l)
+{
+    try_again(l, STEP_PARKED, BLOCKED_RETRY_MS);
 }
 
 static void on_published(void *arg, const struct publish_result *r)
@@ -209,7 +214,7 @@ static void on_published(void *arg, const struct publish_result *r)
     }
     engine_wake(e);
     if (r->rc == PUBLISH_TRY_LATER) {
-        park(l, BLOCKED_RETRY_MS);
+        park(l);
         block_directory(e, l->row.path, r->detail);
         return;
     }
@@ -245,7 +250,7 @@ static bool wait_for_room(struct live *l)
         return false;
     enum place_room room = place_make_room(l->engine, l->row.stem, l->row.id, on_room, l);
     if (room == ROOM_LATER)
-        park(l, ROOM_RETRY_MS);
+        try_again(l, STEP_ROOM, ROOM_RETRY_MS);
     return room != ROOM_IS_THERE;
 }
 
@@ -264,13 +269,15 @@ static void publish(struct live *l)
         .mode = l->row.mode,
         .superseded_name = l->superseded ? l->superseded_name : NULL,
     };
+    if (l->step == STEP_ROOM)
+        l->retry_ms = 0;
     live_step_to(&e->live, l, STEP_PUBLISH);
     if (wait_for_room(l))
         return;
     int err = publish_outcome(e->publish, &task, on_published, l);
     if (err == 0)
         return;
-    park(l, BLOCKED_RETRY_MS);
+    park(l);
     block_directory(e, l->row.path, strerror(-err));
 }
 
@@ -327,7 +334,8 @@ static const char *excerpt(const struct live *l, size_t *len)
     return l->reply.http_status != 0 ? (bytes != NULL ? bytes : "") : NULL;
 }
 
-/* NAME.error.body: the reply as it came; of one that was too large its first part. False: no memory. */
+/* NAME.error.body: the reply as it came but for the key; of one that was too large its first part. False: no
+ * memory. */
 static bool keep_reply(struct live *l, bool first_part_only)
 {
     const char *bytes = l->mapped != NULL ? l->mapped : l->reply.body;
@@ -395,11 +403,11 @@ void deliver_requeue(struct live *l, int64_t due_unix_ms, const char *verdict)
 
 void deliver_retry_parked(struct engine *e, int64_t now_ms)
 {
-    if (e->live.steps[STEP_PARKED] == 0)
+    if (e->live.steps[STEP_ROOM] + e->live.steps[STEP_PARKED] == 0)
         return;
     for (struct live *l = e->live.first, *next; l != NULL; l = next) {
         next = l->next;
-        if (l->step == STEP_PARKED && l->retry_ms <= now_ms)
+        if ((l->step == STEP_ROOM || l->step == STEP_PARKED) && l->retry_ms <= now_ms)
             publish(l);
     }
 }

@@ -193,8 +193,9 @@ static int64_t jobs_allowed(const struct engine *e)
 /* Each of them may still turn out to be bought. */
 static int64_t on_their_way(const struct engine *e)
 {
-    return (int64_t)(live_busy(&e->live) - e->live.steps[STEP_PARKED] - e->live.steps[STEP_SETTLE] -
-                     e->live.steps[STEP_PUBLISH]);
+    const size_t *steps = e->live.steps;
+    return (int64_t)(live_busy(&e->live) - steps[STEP_PUBLISH] - steps[STEP_ROOM] - steps[STEP_PARKED] -
+                     steps[STEP_SETTLE]);
 }
 
 /* Fails a job without a request: its workflow is known not to exist, or a hold outlasted give_up_after. */

@@ -236,8 +236,9 @@ static void fail_expired(struct engine *e, int64_t unix_ms)
 
 /* ---- the end of a run ---- */
 
-/* Outcomes that cannot be written are tried again for ever; that is no progress to wait for. Which those are
- * is found by a walk, so first what needs none: this is asked at every step. */
+/* Outcomes that cannot be written are tried again for ever; that is no progress to wait for, but that a name
+ * becomes free is. Which those are is found by a walk, so first what needs none: this is asked at every step.
+ */
 static bool writing(const struct engine *e)
 {
     const size_t *steps = e->live.steps;
@@ -350,9 +351,9 @@ static int64_t unix_to_mono(int64_t unix_at, int64_t unix_ms, int64_t now_ms)
 static int64_t next_parked(const struct engine *e)
 {
     int64_t at = INT64_MAX;
-    if (e->live.steps[STEP_PARKED] > 0)
+    if (e->live.steps[STEP_ROOM] + e->live.steps[STEP_PARKED] > 0)
         for (const struct live *l = e->live.first; l != NULL; l = l->next)
-            if (l->step == STEP_PARKED)
+            if (l->step == STEP_ROOM || l->step == STEP_PARKED)
                 at = earliest(at, l->retry_ms);
     return at;
 }

@@ -20,6 +20,7 @@ static enum live_phase host_phase(void *arg, int64_t job)
     case STEP_REPLY:
         return LIVE_IN_FLIGHT;
     case STEP_PUBLISH:
+    case STEP_ROOM:
     case STEP_PARKED:
     case STEP_SETTLE:
         break;

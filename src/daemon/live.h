@@ -22,6 +22,7 @@ enum live_step {
     STEP_FLIGHT,    /* request out */
     STEP_REPLY,     /* its reply is on its way to the disk */
     STEP_PUBLISH,   /* its outcome is being written */
+    STEP_ROOM,      /* what has its outcome's name is just leaving; asked again at retry_ms */
     STEP_PARKED,    /* its outcome could not be written; tried again at retry_ms */
     STEP_SETTLE,    /* its end is on its way to the disk */
     STEP_BARRED,    /* not in memory, and not to be loaded: see live_bar() */
@@ -53,8 +54,8 @@ struct live {
     char superseded_name[256];
     char moved[320];                  /* behind end.moved */
     char *owned_code, *owned_message; /* behind end.code, end.message */
-    int64_t retry_ms;                 /* STEP_PARKED; stays while that is tried again, 0: never parked */
-    struct live *prev, *next;         /* all of them, in the order they were loaded */
+    int64_t retry_ms;         /* STEP_ROOM, STEP_PARKED; after that one it stays while it is tried again */
+    struct live *prev, *next; /* all of them, in the order they were loaded */
 };
 
 struct live_table {

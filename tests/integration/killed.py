@@ -3,6 +3,7 @@
 import os
 import pathlib
 import shutil
+import signal
 
 import pytest
 
@@ -19,14 +20,18 @@ def killed_at(calls, nth):
     return traced("/dev/null", "-e", f"trace={calls}", "-e", f"inject={calls}:signal=SIGKILL:when={nth}")
 
 
-def delayed_at(call, trace, when="enter"):
+def delayed_at(call, trace, when="enter", seconds=60):
     """Every such call takes a minute, before or after ("exit") it is done; trace has a line of it when the first begins."""
-    return traced(trace, "-e", f"trace={call}", "-e", f"inject={call}:delay_{when}=60000000")
+    return traced(trace, "-e", f"trace={call}", "-e", f"inject={call}:delay_{when}={seconds * 1000000}")
+
+
+def signal_traced(daemon, number):
+    pid = daemon.process.pid
+    for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        os.kill(int(child), number)
 
 
 def kill_traced(daemon):
     """The daemon first: of a strace that is killed it would become free."""
-    pid = daemon.process.pid
-    for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        os.kill(int(child), 9)
+    signal_traced(daemon, signal.SIGKILL)
     daemon.kill()

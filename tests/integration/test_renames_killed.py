@@ -6,12 +6,13 @@ so that one spool serves for all the Ns.
 
 import itertools
 import os
+import signal
 
 import pytest
 
 from conftest import flowspool, job_text, wait_for
 from hostile_control import posts
-from killed import NEEDS_STRACE, delayed_at, kill_traced, killed_at
+from killed import NEEDS_STRACE, delayed_at, kill_traced, killed_at, signal_traced
 
 pytestmark = NEEDS_STRACE
 
@@ -138,3 +139,21 @@ def test_killed_after_a_step_whose_job_has_another_name_by_then(spool, hostile, 
     assert spool.outcomes() == ["c.result.json", "later.result.json"]
     assert spool.result("c")["result"] == said and spool.result("c")["job"] == "c.yaml"
     assert posts(server, "wf_echo") == 1
+
+
+def test_stopped_while_the_result_before_leaves_the_name(spool, hostile, once, daemon):
+    """A reply that was paid for waits for the name of its outcome, and a drain for that."""
+    server = hostile()
+    path = spool.drop("a.yaml")
+    assert once(server.url, config=QUICK)[0] == 0
+    said = spool.result("a")["result"]
+    trace = spool.path.parent / "trace"
+    path.rename(spool.path / "b.yaml")
+    d = daemon(server.url, config=QUICK, prefix=delayed_at("renameat", trace, "exit", 3))
+    wait_for(lambda: spool.result("b"), "the result under the new name")
+    spool.drop("a.yaml", inputs={"text": "another"})
+    wait_for(lambda: posts(server) == 2, "the request")
+    signal_traced(d, signal.SIGTERM)
+    assert d.wait() == 0, d.log
+    assert spool.outcomes() == ["a.result.json", "b.result.json"], d.log
+    assert spool.result("b")["result"] == said and spool.result("a")["result"] != said
