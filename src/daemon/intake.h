@@ -74,7 +74,8 @@ void intake_reconfigured(struct intake *in);
 void intake_rescan(struct intake *in);
 /* Reads the file again although nothing about it seems changed: for jobs that flowspool retry asked for
  * (JOB_ASKED_AGAIN), and those done by a sandbox at another endpoint. 0; -ENOENT: it is gone (once it is
- * back, jobs that were asked for are thought of); -EAGAIN: as many as may be are waiting to be read. */
+ * back, jobs that were asked for are thought of); -EAGAIN: as many as may be are waiting to be read; -ENOMEM.
+ */
 int intake_look_again(struct intake *in, const char *path);
 /* What the file says is on its way to the store: what its jobs become is not known yet. */
 bool intake_is_reading(const struct intake *in, const char *path);

@@ -271,16 +271,17 @@ static void look_at_asked(struct engine *e)
     if (!e->asked.due || e->draining)
         return;
     struct job_row *rows = store_load_asked(e->store, e->asked.after, BATCH, &count);
-    int rc = 0;
-    for (size_t i = 0; i < count && rc != -EAGAIN; i++) {
-        rc = intake_look_again(e->intake, rows[i].path);
-        if (rc != -EAGAIN)
+    bool no_room = false;
+    for (size_t i = 0; i < count && !no_room; i++) {
+        int rc = intake_look_again(e->intake, rows[i].path);
+        no_room = rc == -EAGAIN || rc == -ENOMEM;
+        if (!no_room)
             e->asked.after = rows[i].id;
         e->late_asked += rc == 0;
         e->late_gone += rc == -ENOENT;
     }
     job_rows_free(rows, count);
-    if (rc == -EAGAIN)
+    if (no_room)
         return; /* what is taken in meanwhile wakes the step */
     e->asked.due = count == BATCH;
     if (e->asked.due)

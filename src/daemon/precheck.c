@@ -1,5 +1,5 @@
 /* The last look at a job's file before its request: what is bought is what lies in the spool now, also where
- * events were lost, or while no daemon ran. One stat a request is nothing beside it.
+ * events were lost, or while no daemon ran. The few system calls that it takes are nothing beside a request.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -155,7 +155,7 @@ static void name_pieces(struct op *op, const char *base)
 {
     if (op->superseded_name) {
         op->outcome.name = op_name(op, base, "");
-        op->body.name = op_name(op, base, ".body");
+        op->body.name = op_name(op, base, BODY_SUFFIX);
         return;
     }
     op->outcome.name = op_name(op, base, op->success ? ".result.json" : ".error.json");

@@ -14,6 +14,9 @@
 #include "core/digest.h"
 #include "io/publish.h"
 
+/* Behind the name of an outcome that is kept: the body kept beside it. */
+#define BODY_SUFFIX ".body"
+
 enum {
     BATCH_MAX = 64,
     DIRS_MAX = BATCH_MAX * 2 + 1, /* a target and a source each, and superseded_dir */

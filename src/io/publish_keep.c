@@ -13,9 +13,6 @@
 
 #include "io/publish_internal.h"
 
-/* Behind the name of an outcome that is kept: the body kept beside it. */
-#define BODY_SUFFIX ".body"
-
 enum {
     NAME_SIZE = 256,
     NAME_TRIES = 16,

@@ -117,14 +117,24 @@ static bool find_outcome(struct op *op, const char *base)
     return try_name(op, op_name(op, base, ".result.json")) || try_name(op, op_name(op, base, ".error.json"));
 }
 
+static int look_at_file(int dir, const char *name)
+{
+    struct stat st;
+    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return -errno;
+    return S_ISREG(st.st_mode) ? 0 : -ENOENT;
+}
+
+/* What is only kept is linked, whatever its bytes. */
 static void load_body(struct op *op, const char *base)
 {
-    char *name =
-        op->from_superseded ? op_name(op, op->from_superseded, ".body") : op_name(op, base, ".error.body");
+    char *name = op->from_superseded ? op_name(op, op->from_superseded, BODY_SUFFIX)
+                                     : op_name(op, base, ".error.body");
     struct stat st;
     if (!name)
         return;
-    int err = read_file(op->source_dir->fd, name, &op->source_bytes, &op->body.len, &st);
+    int err = op->keep ? look_at_file(op->source_dir->fd, name)
+                       : read_file(op->source_dir->fd, name, &op->source_bytes, &op->body.len, &st);
     if (!err) {
         op->body.wanted = !op->keep;
         op->body.bytes = op->source_bytes;
