@@ -218,13 +218,19 @@ static void an_error_is_kept_with_its_body(void **state)
     assert_int_equal(count_names(f->kept.path, ""), 0);
 }
 
+/* The name that it is kept under. */
+static void keep_result(struct fixture *f, char name[sizeof f->last.moved])
+{
+    put_result(&f->spool, "a.result.json", "a.yaml", SHA_A);
+    assert_int_equal(keep_now(f, "a"), PUBLISH_OK);
+    memcpy(name, f->last.moved, sizeof f->last.moved);
+}
+
 static void what_took_the_name_of_a_kept_outcome_stays(void **state)
 {
     struct fixture *f = *state;
     char name[sizeof f->last.moved];
-    put_result(&f->spool, "a.result.json", "a.yaml", SHA_A);
-    assert_int_equal(keep_now(f, "a"), PUBLISH_OK);
-    snprintf(name, sizeof name, "%s", f->last.moved);
+    keep_result(f, name);
     struct publish_task t = task("a", true, "other", NULL);
     f->reported = 0;
     assert_int_equal(publish_outcome(f->publish, &t, on_done, next_report(f)), 0);
@@ -240,9 +246,7 @@ static void a_kept_outcome_goes_back_to_where_it_still_is(void **state)
 {
     struct fixture *f = *state;
     char name[sizeof f->last.moved];
-    put_result(&f->spool, "a.result.json", "a.yaml", SHA_A);
-    assert_int_equal(keep_now(f, "a"), PUBLISH_OK);
-    snprintf(name, sizeof name, "%s", f->last.moved);
+    keep_result(f, name);
     assert_int_equal(rename_now(f, "a", name, "a", "a.yaml"), PUBLISH_OK);
     expect_job(&f->spool, "a.result.json", "a.yaml");
     assert_int_equal(count_names(f->kept.path, ""), 0);
