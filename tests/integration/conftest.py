@@ -7,6 +7,7 @@ always for a condition, with a bound.
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -152,6 +153,11 @@ class Daemon:
     @property
     def log(self):
         return self.log_path.read_text(errors="replace")
+
+    @property
+    def ended(self):
+        """How many jobs (ended well, ended in failure), as the last line that counts them says."""
+        return [tuple(map(int, found)) for found in re.findall(r"(?<!\d)(\d+) done, (\d+) failed", self.log)][-1]
 
     def wait(self, patience=PATIENCE * 2):
         """The exit status; stdout must be empty."""

@@ -81,7 +81,8 @@ Script
     redirect          (status)    to redirect_port, which counts what arrives (302)
 
     Every step may carry "headers" (an object; they come with the reply), "result" or "body" (for the
-    reply's content) and "wait" (seconds before anything else happens).
+    reply's content), "wait" (seconds before anything else happens) and "held" (true: waits for POST /release before
+    anything else happens).
 
 Stats
     {"posts": 3,              requests whose headers arrived
@@ -162,6 +163,8 @@ def run_step(x):
     state, name = x.state, x.step["do"]
     if name not in UNREAD and not x.read_body():
         return DIE
+    if x.step.get("held"):
+        x.release.wait()
     if state.stopping.wait(float(x.step.get("wait", 0))):
         return DIE
     return STEPS[name](x)

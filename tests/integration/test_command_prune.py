@@ -61,9 +61,9 @@ def test_what_was_pruned_is_not_bought_again(spool, sandbox, daemon):
     s = sandbox("--limiter", "none")
     d, _ = supersede(spool, s, daemon, count=2)
     assert prune(spool).returncode == 0
-    for run in (0, 1, 2):
+    for times, run in enumerate((0, 1, 2), 1):
         spool.drop("a.yaml", run=run)
-        d.logged("already done")
+        wait_for(lambda: d.log.count("already done") == times, "the file to be looked at")
         wait_for(lambda: status(spool)["jobs"]["files"] == 1 and status(spool)["jobs"]["done"] == 1, "the job")
     d.stop()
     d = daemon(s.url, "--once")

@@ -22,7 +22,7 @@ def test_killed_around_a_broken_edit(spool, hostile, once, calls):
     for nth in itertools.count(1):
         spool.drop("r.yaml", text="# " + "x" * 1024)
         ended, _ = once(server.url, config=QUICK, prefix=killed_at(calls, nth))
-        once(server.url, config=QUICK)
+        assert once(server.url, config=QUICK)[0] in (0, 1), "refused in this run, or in the one before"
         assert spool.outcomes() == ["r.error.json"], f"killed at {calls} number {nth}"
         assert spool.error("r")["error"]["code"] == "invalid_job"
         spool.drop("r.yaml", inputs={"n": "1"})
@@ -46,7 +46,7 @@ def test_killed_while_another_result_takes_the_place(spool, hostile, once, calls
         spool.drop(f"{name}.yaml", inputs={"n": f"{nth} second"})
         hold = QUICK + "retry: {on_ambiguous: hold}\n"
         ended, _ = once(server.url, config=hold, prefix=killed_at(calls, nth))
-        status, _ = once(server.url, config=hold)
+        assert once(server.url, config=hold)[0] in (0, 1), "its reply came, or it may have been charged"
         assert spool.result(name) != first, f"killed at {calls} number {nth}"
         spool.drop(f"{name}.yaml", inputs={"n": f"{nth} first"})
         assert once(server.url, config=hold)[0] == 0

@@ -192,7 +192,7 @@ def test_a_file_edited_while_its_outcome_cannot_be_written_is_not_read_all_the_t
     script(server, all="hold")
     d = daemon(server.url, config="rescan: 1h\nsettle: 10ms\n")
     started(spool)
-    path = spool.drop("a.yaml")
+    spool.drop("a.yaml")
     wait_for(lambda: posts(server) == 1, "the request")
     (spool.path / "a.result.json").mkdir()
     release(server)

@@ -344,7 +344,7 @@ def test_orders_that_are_answered_last_are_what_a_crash_leaves(spool, sandbox, d
     for job, kind in zip(waiting, ["cancel", "hold", "cancel", "hold"] * 3):
         assert n.line.order(kind, job.id) == (True, False)
         n.daemon.send(signal.SIGKILL)
-        n.daemon.wait()
+        assert n.daemon.wait() == -signal.SIGKILL
         n.line.close()
         n.daemon = n.start()
         wait_for(lambda: status(spool)["daemon"] == "running", "the next daemon")

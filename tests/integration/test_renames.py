@@ -115,7 +115,7 @@ def test_new_files_take_names_that_became_free(numbered, spool):
     names = [f"{i:02}" for i in range(20)]
     n = numbered(names)
     if not n.running:
-        n.d.stop()
+        assert n.d.stop() == 0
     for name in names:
         (spool.path / f"{name}.yaml").rename(spool.path / f"{name}-old.yaml")
         spool.drop(f"{name}.yaml", inputs={"n": f"new {name}"})
@@ -132,7 +132,7 @@ def test_a_name_with_the_other_ending_is_taken_over(numbered, spool):
     """a.yaml becomes b.yaml, and c.yaml becomes a.yml: the outcome of a.yaml had the name a, and goes along."""
     n = numbered(["a", "c"])
     if not n.running:
-        n.d.stop()
+        assert n.d.stop() == 0
     (spool.path / "a.yaml").rename(spool.path / "b.yaml")
     (spool.path / "c.yaml").rename(spool.path / "a.yml")
     if not n.running:
@@ -209,7 +209,7 @@ def test_waiting_jobs_are_renumbered(spool, hostile, daemon, running):
     wait_for(lambda: len(jobs(spool)) == 30, "the jobs")
     queued = {i: jobs(spool)[f"{i:02}.yaml"]["queued_at"] for i in range(30)}
     if not running:
-        d.stop()
+        assert d.stop() == 0
     for i in reversed(range(30)):
         (spool.path / f"{i:02}.yaml").rename(spool.path / f"{i + 1:02}.yaml")
     if not running:
@@ -259,6 +259,7 @@ def test_renamed_onto_a_job_in_flight(spool, hostile, once, daemon, killed):
     if killed:
         d.kill()
         status, d = once(server.url, config=hold)
+        assert status == 1, d.log
         assert spool.error("b")["error"]["code"] == "ambiguous" and spool.error("b")["request_sha256"] == digest
         assert len(kept(spool)) == 1
     else:
@@ -282,7 +283,7 @@ def test_once_does_not_fail_for_names_that_are_traded(spool, hostile, once):
     assert status == 0, d.log
     assert posts(server) == 30
     assert spool.outcomes() == [f"{i:02}.result.json" for i in range(1, 31)], "all in place when it ends"
-    assert "0 done, 0 failed" in d.log and kept(spool) == []
+    assert d.ended == (0, 0) and kept(spool) == [], d.log
 
 
 def test_a_lost_row_is_not_needed(spool, hostile, daemon):

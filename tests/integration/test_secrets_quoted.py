@@ -28,7 +28,7 @@ def test_a_service_that_quotes_the_key(spool, hostile, daemon, status, body):
     spool.drop("a.yaml", max_attempts=1)
     d = daemon(server.url, "--log-level", "debug", config="retry: {on_ambiguous: hold}\n")
     if status == 401:
-        wait_for(lambda: "401" in d.log, "the hold")
+        d.logged("the account refuses work")
     else:
         spool.outcome("a")
     text = flowspool(spool, "status") + flowspool(spool, "list") + flowspool(spool, "list", "--json")
