@@ -168,13 +168,14 @@ def test_what_may_have_been_charged_is_told_so_without_the_state(spool, hostile,
 def test_retry_takes_it_back(spool, hostile, daemon):
     """The last order counts, for one that is on its way."""
     server = hostile()
-    script(server, all=[{"do": "status", "status": 500, "wait": 1}, "ok"])
+    script(server, all=["hold:500", "ok"])
     daemon(server.url, config=FAST)
     spool.drop("a.yaml")
     wait_for(lambda: stats(server)["in_flight"] == 1, "the request")
     assert "1 on the way" in cancel(spool, "a").stdout
     assert "a.yaml: it is being cancelled" in order(spool, "hold", "a").stderr
     assert order(spool, "retry", "a").stdout == "1 job runs again\n"
+    release(server)
     assert spool.outcome("a")["success"] is True and posts(server) == 2
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from command_line import command, frozen, jobs, narrow, on_terminal, plain, status
 from conftest import job_text, wait_for
-from hostile_control import script
+from hostile_control import script, stats
 
 
 def explain(spool, *words, options=()):
@@ -58,8 +58,8 @@ def test_what_is_over(spool, sandbox, daemon):
     assert reasons(spool, "done.yml") == ["refused"] and "What to do: rename the file" in text(spool, "done.yml")
 
 
-def test_its_turn(spool, sandbox, daemon):
-    d = daemon(sandbox("--limiter", "none", "--latency", "20s").url, "--max-concurrency", "1")
+def test_its_turn(spool, hostile, daemon):
+    d = daemon(hostile("--default", "hang").url, "--max-concurrency", "1")
     for i in range(5):
         spool.drop(f"{i}.yaml", inputs={"text": i}, priority=-i)
     wait_for(lambda: (s := states(spool)) and len(s) == 5 and list(s.values()).count("in-flight") == 1, "a request")
@@ -116,11 +116,11 @@ def test_after_an_attempt(spool, hostile, daemon):
     assert "its last attempt ended so: the service failed; it is tried again at 2" in text(spool, "a")
 
 
-def test_its_predecessor(spool, sandbox, daemon):
-    s = sandbox("--limiter", "none", "--latency", "20s")
-    daemon(s.url)
+def test_its_predecessor(spool, hostile, daemon):
+    server = hostile("--default", "hang")
+    daemon(server.url)
     spool.drop("a.yaml", inputs={"text": "first"})
-    wait_for(lambda: s.stats()["in_flight"] == 1, "the request")
+    wait_for(lambda: stats(server)["in_flight"] == 1, "the request")
     spool.drop("a.yaml", inputs={"text": "second"})
     wait_for(lambda: states(spool) == {"a.yaml": "waiting"}, "the second")
     assert reasons(spool, "a.yaml") == ["predecessor"] and "that one ends first" in text(spool, "a.yaml")
@@ -155,12 +155,11 @@ def test_gates(spool, sandbox, daemon):
     assert reasons(spool, "a") == ["no_daemon", "paused"]
 
 
-def test_its_workflow(spool, sandbox, daemon):
-    first = sandbox("--limiter", "none", "--latency", "0")
+def test_its_workflow(spool, sandbox, daemon, port):
+    first = sandbox("--limiter", "none", "--latency", "0", port=port)
     daemon(first.url)
     spool.drop("first.yaml", workflow="wf_flaky", inputs={"text": "works"})
     spool.outcome("first")
-    port = first.url.rpartition(":")[2]
     first.stop()
     sandbox("--limiter", "none", "--fault", "404", port=port)
     spool.drop("second.yaml", workflow="wf_flaky", inputs={"text": "gone"})
