@@ -1,4 +1,4 @@
-"""The command that compares rates on real sockets works. What it measures is not judged here."""
+"""The commands that print figures work. What they measure is not judged here."""
 
 import json
 import os
@@ -31,3 +31,13 @@ def test_the_table_has_a_line_for_each_run():
     head, row = done.stdout.splitlines()
     assert head.split()[:3] == ["case", "peer", "jobs"]
     assert row.split()[:3] == ["log-60-per-10s", "flowspoold", "24"]
+
+
+def test_the_times_of_the_command_are_told_for_each_question():
+    done = subprocess.run([sys.executable, ROOT / "tests/bench/status_at_scale.py", "100"], capture_output=True, text=True, timeout=120,
+                          env={**os.environ, "FLOWSPOOL_BIN_DIR": str(BIN)})
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert [line.split(",")[0] for line in lines] == 2 * ["status", "status --json", "show JOB", "explain JOB", "log JOB",
+                                                          "list --names GLOB"]
+    assert all(" median " in line and " worst " in line for line in lines)
