@@ -4,6 +4,8 @@ Every server listens on a port of its own on the loopback address; every process
 always for a condition, with a bound.
 """
 
+import datetime
+import hashlib
 import json
 import os
 import pathlib
@@ -218,6 +220,14 @@ def port():
 
 
 @pytest.fixture
+def often(tmp_path):
+    """A configuration whose probes follow each other as closely as may be; a later -c wins."""
+    path = tmp_path / "often.yaml"
+    path.write_text("settle: 200ms\nprobe: 100ms\nretry: {base: 10ms, cap: 50ms}\n")
+    return path
+
+
+@pytest.fixture
 def sandbox(tmp_path):
     """sandbox(*options) starts one; all end with the test."""
     started = []
@@ -308,6 +318,28 @@ def holds(spool):
 def gates(spool):
     """The causes for which somebody has to open sending again."""
     return [h["cause"] for h in live(spool)["holds"] if h["kind"] == "gate"]
+
+
+def instant(seconds):
+    """An instant so many seconds from now, as job files write it."""
+    t = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)
+    return t.strftime("%Y-%m-%dT%H:%M:%S.") + f"{t.microsecond // 1000:03}Z"
+
+
+def unix(text):
+    """Seconds of an instant as outcomes write it."""
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+def short(key):
+    """A key as logs and status name it."""
+    return hashlib.sha256(key.encode()).hexdigest()[:12]
+
+
+def kept(spool):
+    """What lies in superseded/: a result that has its place in the spool has none there."""
+    superseded = spool.state / "superseded"
+    return sorted(p.name for p in superseded.iterdir()) if superseded.exists() else []
 
 
 def stays(condition, seconds):

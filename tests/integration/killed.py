@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-NEEDS_STRACE = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed; it ends the daemon at a call")
+NEEDS_STRACE = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 
 
 def traced(trace, *options):

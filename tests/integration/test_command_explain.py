@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from command_line import command, frozen, jobs, narrow, on_terminal, plain, status
+from command_line import command, frozen, jobs, narrow, on_terminal, plain, states, status
 from conftest import job_text, wait_for
 from hostile_control import script, stats
 
@@ -26,10 +26,6 @@ def text(spool, *words):
     done = command("--spool", spool.path, "explain", *words)
     assert done.returncode == 0 and done.stderr == "", done
     return " ".join(done.stdout.split())
-
-
-def states(spool):
-    return {name: job["state"] for name, job in jobs(spool).items()}
 
 
 def holds(spool):

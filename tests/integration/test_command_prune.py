@@ -4,16 +4,11 @@ import os
 import time
 
 from command_line import command, frozen, status
-from conftest import wait_for
+from conftest import kept, wait_for
 
 
 def prune(spool, *arguments):
     return command("--spool", spool.path, "prune", *arguments)
-
-
-def kept(spool):
-    place = spool.state / "superseded"
-    return sorted(p.name for p in place.iterdir()) if place.exists() else []
 
 
 def settled(spool, s, runs):

@@ -3,13 +3,13 @@
 import grp
 import os
 import re
-import shutil
 import stat
 import subprocess
 
 import pytest
 
 from conftest import BIN, KEY, PATIENCE, ROOT_ONLY, wait_for
+from killed import NEEDS_STRACE
 
 OPTIONS = ["--config", "--spool", "--endpoint", "--api-key-file", "--max-concurrency", "--max-jobs", "--once", "--log-level",
            "--log-format", "--check-config", "--help", "--version"]
@@ -222,7 +222,7 @@ def test_a_state_dir_that_cannot_be(spool, tmp_path, where):
 
 
 @ROOT_ONLY
-@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed; it plays the network file system")
+@NEEDS_STRACE
 @pytest.mark.parametrize("magic,name", [("6969000000000000", "NFS"), ("4655736500000000", "FUSE"), ("9719020100000000", "9P")])
 def test_a_state_dir_on_a_network_file_system(spool, tmp_path, magic, name):
     """Locks and syncs need a local disk. The first member of what fstatfs(2) says is the kind of file system."""

@@ -1,19 +1,12 @@
 """Two files that want the same outcome name: the one seen second is refused, and nothing of it is bought meanwhile."""
 
-from command_line import command, jobs, order, status
+from command_line import command, jobs, order, paused, status
 from conftest import flowspool, wait_for
 from hostile_control import posts
 
 
 def refused(spool):
     return set(jobs(spool, "--state", "refused"))
-
-
-def started(spool, daemon, server):
-    d = daemon(server.url)
-    wait_for(lambda: status(spool)["daemon"] == "running", "the daemon")
-    assert order(spool, "pause").returncode == 0
-    return d
 
 
 def renamed_into_a_conflict(spool):
@@ -32,7 +25,7 @@ def only_the_first_ran(spool):
 
 def test_a_waiting_job_that_is_renamed_into_a_conflict_is_not_sent(spool, hostile, daemon):
     server = hostile()
-    started(spool, daemon, server)
+    paused(spool, daemon, server)
     renamed_into_a_conflict(spool)
     text = flowspool(spool, "explain", "a.yml")
     assert "refused" in text and "rename one of the two" in text
@@ -48,7 +41,7 @@ def test_a_waiting_job_that_is_renamed_into_a_conflict_is_not_sent(spool, hostil
 def test_a_waiting_job_whose_file_is_edited_into_a_conflict_is_not_sent(spool, hostile, daemon):
     """Two documents now, and one of their outcomes has the name of another job's."""
     server = hostile()
-    started(spool, daemon, server)
+    paused(spool, daemon, server)
     spool.drop("a.1.yaml", workflow="wf_other")
     spool.drop("a.yaml", workflow="wf_old")
     wait_for(lambda: set(jobs(spool)) == {"a.1.yaml", "a.yaml"}, "both")
@@ -66,7 +59,7 @@ def test_a_waiting_job_whose_file_is_edited_into_a_conflict_is_not_sent(spool, h
 
 def test_a_restart_does_not_forget_it(spool, hostile, daemon):
     server = hostile()
-    d = started(spool, daemon, server)
+    d = paused(spool, daemon, server)
     renamed_into_a_conflict(spool)
     d.kill()
     done = command("--spool", spool.path, "resume")

@@ -13,6 +13,7 @@ from conftest import ROOT_ONLY, Daemon, Spool, job_text, wait_for
 from command_line import command, frozen
 from hostile_control import posts, release, script, stats
 from intake_steps import counts, looked, started, wait_jobs
+from killed import NEEDS_STRACE
 
 
 # --- a file that waits under two names ---
@@ -98,7 +99,7 @@ def test_a_waiting_job_whose_file_is_being_edited_is_not_sent(spool, hostile, da
     assert set(stats(server)["whole"]) == {"wf_first", "wf_marker", "wf_new"}
 
 
-@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed; it keeps the daemon from watching")
+@NEEDS_STRACE
 @pytest.mark.parametrize("what", ["removed", "edited", "held", "directory removed"])
 def test_no_event_tells_and_no_old_request_is_sent(spool, hostile, daemon, what):
     """As where another host writes: only the hourly scan would see it."""
@@ -186,7 +187,7 @@ def test_a_directory_that_cannot_be_looked_into_holds_its_own_jobs_only(hostile)
 
 
 @ROOT_ONLY
-@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed; it counts the reads")
+@NEEDS_STRACE
 def test_a_file_edited_while_its_outcome_cannot_be_written_is_not_read_all_the_time(spool, hostile, daemon, tmp_path):
     server = hostile()
     script(server, all="hold")

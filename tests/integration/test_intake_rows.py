@@ -1,6 +1,5 @@
 """What the state remembers of files: forgotten when it is time, and only what is surely gone; holds that come and go."""
 
-import shutil
 import subprocess
 import time
 
@@ -8,6 +7,7 @@ import pytest
 from conftest import ROOT_ONLY, job_text, wait_for
 from hostile_control import posts
 from intake_steps import counts, live, started, write_many
+from killed import NEEDS_STRACE
 
 
 def test_one_scan_forgets_all_whose_time_has_come(spool, hostile, daemon):
@@ -27,7 +27,7 @@ def test_one_scan_forgets_all_whose_time_has_come(spool, hostile, daemon):
 
 
 @ROOT_ONLY
-@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed; it plays the disk that fails")
+@NEEDS_STRACE
 def test_a_file_that_cannot_be_looked_at_is_not_gone(spool, hostile, daemon):
     server = hostile()
     (spool.path / "PAUSE").touch()

@@ -1,6 +1,5 @@
 """Outcome files as files: names, fields about the job, one kind at a time, whose they are, how big replies get there."""
 
-import datetime
 import hashlib
 import os
 import pathlib
@@ -10,16 +9,12 @@ import subprocess
 import tempfile
 
 import pytest
-from conftest import BIN, KEY, Spool, flowspool, wait_for
+from conftest import BIN, KEY, Spool, flowspool, unix, wait_for
 from hostile_control import posts, release, script, stats
+from killed import NEEDS_STRACE, traced
 
 QUICK = "retry: {base: 10ms, cap: 50ms}\n"
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away and change users")
-STRACE = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed; it stretches a moment")
-
-
-def instant(text):
-    return datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=datetime.timezone.utc).timestamp()
 
 
 def files(spool):
@@ -46,7 +41,7 @@ def test_times_and_last_reply_of_several_attempts(spool, hostile, once):
         assert outcome["attempts"] == 2 and outcome["request_id"] == request_id
         assert outcome.get("http_status", outcome.get("error", {}).get("http_status")) == status
         assert 290 <= outcome["duration_ms"] < 2900
-        queued, started, finished = (instant(outcome[k]) for k in ("queued_at", "started_at", "finished_at"))
+        queued, started, finished = (unix(outcome[k]) for k in ("queued_at", "started_at", "finished_at"))
         assert queued <= started and finished - started >= 3.29
 
 
@@ -119,15 +114,14 @@ def test_a_result_takes_the_place_of_an_error_and_an_error_of_a_result(spool, ho
     assert bought in kept and result["success"] is True, "what was bought is never destroyed"
 
 
-@STRACE
+@NEEDS_STRACE
 def test_killed_after_the_outcome_appeared_writes_the_same_outcome(spool, hostile, daemon, once):
     """The end was not stored yet: the next start publishes again, and there is nothing to keep of the first."""
     server = hostile()
     spool.drop("a.yaml")
     trace = spool.path.parent / "trace"
-    prefix = ["env", f"ASAN_OPTIONS={os.environ.get('ASAN_OPTIONS', '')}:detect_leaks=0", "strace", "-f", "-o", str(trace), "-e",
-              "trace=renameat,renameat2,rename", "-e", "inject=renameat,renameat2,rename:delay_exit=20000000"]
-    d = daemon(server.url, prefix=prefix)
+    calls = "renameat,renameat2,rename"
+    d = daemon(server.url, prefix=traced(trace, "-e", f"trace={calls}", "-e", f"inject={calls}:delay_exit=20000000"))
     first = wait_for(lambda: spool.result("a") and (spool.path / "a.result.json").read_bytes(), "the result")
     pid = wait_for(lambda: trace.read_text().split(), "the trace to be written")[0]
     os.kill(int(pid), 9)

@@ -1,6 +1,5 @@
 """What was learned about the rate limit outlives the daemon, for the endpoint and the key that it was learned with."""
 
-import hashlib
 import json
 import re
 import signal
@@ -10,15 +9,11 @@ import time
 import pytest
 
 from command_line import order, status
-from conftest import KEY, flowspool, holds, live, stays, wait_for
+from conftest import KEY, flowspool, holds, live, short, stays, wait_for
 from hostile_control import posts, release, script
 
 LEARNED = "the rate limit, until replies say otherwise: limit "
 OTHER = "another-key-77aa10"
-
-
-def short(key):
-    return hashlib.sha256(key.encode()).hexdigest()[:12]
 
 
 def memories(spool):

@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from conftest import flowspool, job_text, wait_for
+from conftest import flowspool, job_text, kept, wait_for
 from hostile_control import posts, release, script
 
 QUICK = "rescan: 200ms\nretry: {base: 10ms, cap: 50ms}\n"
@@ -23,12 +23,6 @@ def results(spool, stems):
     """{stem: (job, result)} of those that have one."""
     found = {stem: spool.result(stem) for stem in stems}
     return {stem: (r["job"], r["result"]) for stem, r in found.items() if r}
-
-
-def kept(spool):
-    """What lies in superseded/: a result that has its place in the spool has none there."""
-    superseded = spool.state / "superseded"
-    return sorted(p.name for p in superseded.iterdir()) if superseded.exists() else []
 
 
 class Numbered:

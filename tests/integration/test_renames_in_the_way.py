@@ -2,7 +2,7 @@
 
 import json
 
-from conftest import flowspool, wait_for
+from conftest import flowspool, kept, wait_for
 from hostile_control import posts
 
 QUICK = "rescan: 200ms\nretry: {base: 10ms, cap: 50ms}\n"
@@ -13,20 +13,20 @@ def jobs(spool):
     return {json.loads(line)["job"] for line in flowspool(spool, "list", "--json", check=False).stdout.splitlines()}
 
 
-def kept(spool):
-    """What lies in superseded/: a result that has its place in the spool has none there."""
-    superseded = spool.state / "superseded"
-    return sorted(p.name for p in superseded.iterdir()) if superseded.exists() else []
-
-
-def test_a_directory_in_the_way_is_waited_for(spool, hostile, daemon):
-    server = hostile()
-    d = daemon(server.url, config=QUICK)
+def blocked(spool, d):
+    """a.yaml became b.yaml, but a directory keeps its result from going there. What that says."""
     path = spool.drop("a.yaml")
     said = spool.outcome("a")["result"]
     (spool.path / "b.result.json").mkdir()
     path.rename(spool.path / "b.yaml")
     d.logged("a directory is in the way")
+    return said
+
+
+def test_a_directory_in_the_way_is_waited_for(spool, hostile, daemon):
+    server = hostile()
+    d = daemon(server.url, config=QUICK)
+    said = blocked(spool, d)
     assert spool.result("a")["result"] == said
     (spool.path / "b.result.json").rmdir()
     wait_for(lambda: (spool.path / "b.result.json").is_file() and spool.result("b")["result"] == said, "the result under the new name")
@@ -37,11 +37,7 @@ def test_a_directory_in_the_way_is_waited_for(spool, hostile, daemon):
 def test_a_directory_in_the_way_is_waited_for_after_a_restart(spool, hostile, daemon):
     server = hostile()
     d = daemon(server.url, config=QUICK)
-    path = spool.drop("a.yaml")
-    said = spool.outcome("a")["result"]
-    (spool.path / "b.result.json").mkdir()
-    path.rename(spool.path / "b.yaml")
-    d.logged("a directory is in the way")
+    said = blocked(spool, d)
     assert d.stop() == 0
     (spool.path / "b.result.json").rmdir()
     daemon(server.url, config=QUICK)
@@ -67,11 +63,7 @@ def test_a_new_job_at_a_name_whose_result_cannot_leave_yet(spool, hostile, daemo
     """a.yaml became b.yaml, but a directory keeps its result from going there; a new a.yaml is done meanwhile."""
     server = hostile()
     d = daemon(server.url, config=QUICK)
-    path = spool.drop("a.yaml", inputs={"n": "1"})
-    said = spool.outcome("a")["result"]
-    (spool.path / "b.result.json").mkdir()
-    path.rename(spool.path / "b.yaml")
-    d.logged("a directory is in the way")
+    said = blocked(spool, d)
     spool.drop("a.yaml", inputs={"n": "2"})
     wait_for(lambda: spool.result("a") and spool.result("a")["result"] != said, "the new result")
     assert [json.loads((spool.state / "superseded" / k).read_text())["result"] for k in kept(spool)] == [said]

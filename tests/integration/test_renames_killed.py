@@ -119,15 +119,20 @@ def test_killed_while_a_step_takes_long(spool, hostile, once, daemon, call):
     assert posts(server) == 2
 
 
-def test_killed_after_a_step_whose_job_has_another_name_by_then(spool, hostile, once, daemon):
-    """The outcome has the new name, but that is not recorded yet; the file was renamed again meanwhile."""
-    server = hostile()
+def renamed(spool, server, once, daemon, seconds=60):
+    """a.yaml became b.yaml, and its result is about to: the daemon takes so long for that, and what the result says."""
     path = spool.drop("a.yaml")
     assert once(server.url, config=QUICK)[0] == 0
     said = spool.result("a")["result"]
-    trace = spool.path.parent / "trace"
     path.rename(spool.path / "b.yaml")
-    d = daemon(server.url, config=QUICK, prefix=delayed_at("renameat", trace, "exit"))
+    slow = delayed_at("renameat", spool.path.parent / "trace", "exit", seconds)
+    return daemon(server.url, config=QUICK, prefix=slow), said
+
+
+def test_killed_after_a_step_whose_job_has_another_name_by_then(spool, hostile, once, daemon):
+    """The outcome has the new name, but that is not recorded yet; the file was renamed again meanwhile."""
+    server = hostile()
+    d, said = renamed(spool, server, once, daemon)
     try:
         wait_for(lambda: spool.result("b"), "the result under the new name")
         (spool.path / "b.yaml").rename(spool.path / "c.yaml")
@@ -144,16 +149,13 @@ def test_killed_after_a_step_whose_job_has_another_name_by_then(spool, hostile, 
 def test_stopped_while_the_result_before_leaves_the_name(spool, hostile, once, daemon):
     """A reply that was paid for waits for the name of its outcome, and a drain for that."""
     server = hostile()
-    path = spool.drop("a.yaml")
-    assert once(server.url, config=QUICK)[0] == 0
-    said = spool.result("a")["result"]
-    trace = spool.path.parent / "trace"
-    path.rename(spool.path / "b.yaml")
-    d = daemon(server.url, config=QUICK, prefix=delayed_at("renameat", trace, "exit", 3))
-    wait_for(lambda: spool.result("b"), "the result under the new name")
-    spool.drop("a.yaml", inputs={"text": "another"})
-    wait_for(lambda: posts(server) == 2, "the request")
-    signal_traced(d, signal.SIGTERM)
+    d, said = renamed(spool, server, once, daemon, seconds=3)
+    try:
+        wait_for(lambda: spool.result("b"), "the result under the new name")
+        spool.drop("a.yaml", inputs={"text": "another"})
+        wait_for(lambda: posts(server) == 2, "the request")
+    finally:
+        signal_traced(d, signal.SIGTERM)
     assert d.wait() == 0, d.log
     assert spool.outcomes() == ["a.result.json", "b.result.json"], d.log
     assert spool.result("b")["result"] == said and spool.result("a")["result"] != said

@@ -1,6 +1,5 @@
 """Runs that must come to an end, in time, and count what is theirs: expiry, --once behind holds, max_jobs, give_up_after."""
 
-import datetime
 import json
 import os
 import shutil
@@ -8,16 +7,10 @@ import signal
 import time
 
 import pytest
-from conftest import ROOT_ONLY, flowspool, wait_for
+from conftest import ROOT_ONLY, flowspool, instant, wait_for
 from hostile_control import posts, release, script, stats
 
 QUICK = "retry: {base: 10ms, cap: 50ms}\n"
-
-
-def instant(seconds):
-    """Seconds from now, as people write it."""
-    at = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)
-    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 # --- expires ---

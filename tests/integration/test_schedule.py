@@ -1,6 +1,5 @@
 """Which job goes next, and when: priority, first seen, name, document; not_before, expires; the cap and the pace."""
 
-import datetime
 import hashlib
 import itertools
 import json
@@ -8,7 +7,7 @@ import time
 
 import pytest
 
-from conftest import flowspool, job_text, live, stays, wait_for
+from conftest import flowspool, instant, job_text, live, stays, unix, wait_for
 from hostile_control import posts, release, script, stats
 
 
@@ -24,17 +23,6 @@ def jobs(spool, state="waiting"):
 
 def ordered(name, **keys):
     return job_text("wf_order", {"text": name}, **keys)
-
-
-def instant(seconds):
-    """An instant so many seconds from now, as job files write it."""
-    t = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)
-    return t.strftime("%Y-%m-%dT%H:%M:%S.") + f"{t.microsecond // 1000:03}Z"
-
-
-def unix(text):
-    """Seconds of an instant as outcomes write it."""
-    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The key: where it comes from, what is refused, and that it is nowhere but in its source and in the request."""
 
-import hashlib
 import json
 import os
 import pathlib
@@ -11,14 +10,8 @@ import tempfile
 
 import pytest
 
-from conftest import BIN, KEY, PATIENCE, Spool, flowspool, wait_for
+from conftest import BIN, KEY, PATIENCE, Spool, flowspool, short, wait_for
 from hostile_control import posts, script, stats
-
-OTHER = "another-key-77aa10"
-
-
-def short(key):
-    return hashlib.sha256(key.encode()).hexdigest()[:12]
 
 
 class Sources:

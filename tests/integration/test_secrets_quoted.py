@@ -4,7 +4,7 @@ import base64
 import json
 
 import pytest
-from conftest import KEY, flowspool, wait_for
+from conftest import KEY, flowspool
 from hostile_control import posts, script
 
 PASSWORD = "proxy-password-5521"

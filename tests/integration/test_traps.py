@@ -6,7 +6,6 @@ What needs a fault below the program (a failed sync, the order of system calls) 
 import os
 import pathlib
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -16,15 +15,10 @@ import pytest
 
 from conftest import BIN, PATIENCE, ROOT_ONLY, flowspool, wait_for
 from hostile_control import posts, script, stats
+from killed import NEEDS_STRACE, traced
 
-STRACE = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed; it plays the fault")
 HOLD = "retry: {on_ambiguous: hold}\n"
 SANITIZED = b"__asan_init" in (BIN / "flowspoold").read_bytes()
-
-
-def traced(*options):
-    """A prefix that runs the daemon under strace. Leak checking cannot be traced itself."""
-    return ["env", f"ASAN_OPTIONS={os.environ.get('ASAN_OPTIONS', '')}:detect_leaks=0", "strace", "-f", *map(str, options)]
 
 
 # --- libcurl sends a POST again by itself when a connection that it used before dies ---
@@ -238,7 +232,7 @@ def test_a_reply_that_is_nearly_json(spool, hostile, once, body):
 # --- a sync that failed succeeds when it is tried again, without anything on the disk ---
 
 
-@STRACE
+@NEEDS_STRACE
 @pytest.mark.parametrize("call", ["fsync", "fdatasync"])
 def test_a_failed_sync_is_the_end(spool, sandbox, daemon, once, call):
     """Exit 5, nothing more is bought; the next start goes on without hand repair, and what was paid for is not bought
@@ -248,7 +242,7 @@ def test_a_failed_sync_is_the_end(spool, sandbox, daemon, once, call):
         spool.drop(f"j{i}.yaml", inputs={"n": str(i)})
     nth = 3 if call == "fsync" else 6
     d = daemon(server.url, "--max-concurrency", 2, config=HOLD,
-               prefix=traced("-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:error=EIO:when={nth}+"))
+               prefix=traced("/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:error=EIO:when={nth}+"))
     assert d.wait() == 5, d.log
     assert re.search("sync|I/O error|EIO|disk", d.log), d.log
     bought = server.stats()["runs"]
@@ -279,7 +273,7 @@ def calls(trace):
 
 
 @ROOT_ONLY
-@STRACE
+@NEEDS_STRACE
 def test_the_order_of_writes_is_the_promise(spool, hostile, daemon, tmp_path):
     """Intent synced before the request, reply synced before it is looked at, outcome synced before it gets its name, the
     directory synced after."""
@@ -287,7 +281,7 @@ def test_the_order_of_writes_is_the_promise(spool, hostile, daemon, tmp_path):
     spool.drop("a.yaml", inputs={"text": "promise"})
     trace = tmp_path / "trace"
     d = daemon(server.url, "--once", prefix=traced(
-        "-y", "-s", "64", "-o", trace, "-e", "trace=fsync,fdatasync,openat,rename,renameat,renameat2,sendto,write,writev,recvfrom,read"))
+        trace, "-y", "-s", "64", "-e", "trace=fsync,fdatasync,openat,rename,renameat,renameat2,sendto,write,writev,recvfrom,read"))
     assert d.wait() == 0, d.log
     # What others may see counts from its beginning, what is promised only when it was done.
     kinds = [("request", False, r"(sendto|writev?)\(.*POST /api/v1/run"), ("reply", True, r"(recvfrom|read)\(.*HTTP/1.1 200"),
@@ -377,14 +371,14 @@ def test_what_is_in_flight_is_on_the_wire(spool, hostile, daemon):
     d.kill()
 
 
-@STRACE
+@NEEDS_STRACE
 def test_a_state_that_cannot_be_written_is_the_end(spool, sandbox, daemon, once):
     """SQLite would try the failed write again on the same descriptor: any I/O error ends in exit 5 instead."""
     server = sandbox("--limiter", "none")
     for i in range(6):
         spool.drop(f"j{i}.yaml", inputs={"n": str(i)})
     d = daemon(server.url, "--max-concurrency", 1, config=HOLD,
-               prefix=traced("-o", "/dev/null", "-e", "trace=pwrite64", "-e", "inject=pwrite64:error=EIO:when=60+"))
+               prefix=traced("/dev/null", "-e", "trace=pwrite64", "-e", "inject=pwrite64:error=EIO:when=60+"))
     assert d.wait() == 5, d.log
     assert once(server.url, config=HOLD)[0] in (0, 1)
     assert max(r["charged"] for r in server.stats()["requests"]) == 1

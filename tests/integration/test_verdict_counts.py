@@ -1,11 +1,10 @@
 """What is counted where, the same bytes on every attempt, and how long a job waits before the next one."""
 
-import datetime
 import hashlib
 import json
 
 import pytest
-from conftest import flowspool, job_text, live, wait_for
+from conftest import flowspool, job_text, live, unix, wait_for
 from hostile_control import posts, release, script, stats
 
 QUICK = "retry: {base: 10ms, cap: 50ms}\n"
@@ -13,10 +12,6 @@ QUICK = "retry: {base: 10ms, cap: 50ms}\n"
 
 def bodies(server, workflow="wf_echo"):
     return stats(server)["whole"].get(workflow, {})
-
-
-def instant(text):
-    return datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").timestamp()
 
 
 def counts(outcome):
@@ -174,7 +169,7 @@ def test_backoff_is_jittered_and_bounded(spool, hostile, once):
     waits = []
     for n in range(8):
         result = spool.result(f"j{n}")
-        waits.append(instant(result["finished_at"]) - instant(result["started_at"]))
+        waits.append(unix(result["finished_at"]) - unix(result["started_at"]))
     assert 0.3 < max(waits) < 3.5, waits
     assert max(waits) - min(waits) > 0.2, waits
 
@@ -188,4 +183,4 @@ def test_backoff_grows_up_to_its_cap(spool, hostile, once):
     assert code == 0, d.log
     result = spool.result("a")
     assert result["attempts"] == 13
-    assert instant(result["finished_at"]) - instant(result["started_at"]) < 6
+    assert unix(result["finished_at"]) - unix(result["started_at"]) < 6

@@ -14,14 +14,6 @@ FAST_PROBE = "retry: {base: 10ms, cap: 50ms}\n"
 
 
 @pytest.fixture
-def often(tmp_path):
-    """A configuration whose probes follow each other as closely as may be; a later -c wins."""
-    path = tmp_path / "often.yaml"
-    path.write_text("settle: 200ms\nprobe: 100ms\nretry: {base: 10ms, cap: 50ms}\n")
-    return path
-
-
-@pytest.fixture
 def patient(tmp_path):
     """A configuration whose probes are so far apart that the test sees none; a later -c wins."""
     path = tmp_path / "patient.yaml"

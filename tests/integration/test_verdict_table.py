@@ -211,14 +211,6 @@ def test_403_and_404_that_are_not_the_services(spool, hostile, daemon, often):
     assert (result["attempts"], posts(server)) == (1, 5)
 
 
-@pytest.fixture
-def often(tmp_path):
-    """A configuration whose probes follow each other as closely as may be; a later -c wins."""
-    path = tmp_path / "often.yaml"
-    path.write_text("settle: 200ms\nprobe: 100ms\nretry: {base: 10ms, cap: 50ms}\n")
-    return path
-
-
 # --- success ---
 
 
