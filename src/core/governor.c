@@ -9,13 +9,6 @@
 #define TOP    0.975 /* of a short window's limit: more is refused for the jitter of arrivals alone */
 #define ROOM   2     /* times what the rate and the latency need in flight */
 
-int64_t governor_later(int64_t now_ms, int64_t wait_ms)
-{
-    int64_t t;
-
-    return __builtin_add_overflow(now_ms, wait_ms, &t) ? INT64_MAX : t;
-}
-
 /* A clock that went back, or is far off, moves on from where it was. */
 int64_t governor_clock(struct governor *g, int64_t now_ms)
 {
@@ -160,10 +153,10 @@ int governor_model(const struct governor *g)
     double sustained;
     int best = g->bank.best;
 
-    if (g->mode != GOVERNOR_PACING || g->pacer.rate <= 0 || g->pacer.climbing)
+    if (g->mode != GOVERNOR_PACING || g->pacer.climbing)
         return best;
     sustained = governor_usable(g, (double)g->limit_in_force) / g->pacer.rate;
-    for (int i = 0; i < BANK_MODELS && bank_window_ms(i) <= BANK_SHORT_MS; i++) {
+    for (int i = 0; bank_window_ms(i) <= BANK_SHORT_MS; i++) {
         double far = sustained / (double)bank_window_ms(i), now = sustained / (double)bank_window_ms(best);
 
         far = far > 1 ? far : 1 / far;
@@ -205,7 +198,7 @@ void governor_admit(struct governor *g, int64_t now_ms)
         pacer_grow(&g->pacer);
     if (g->next_is_trusted)
         g->trust.used++;
-    if (g->next_is_probe && !g->probe.out) {
+    if (g->next_is_probe) {
         g->probe = (struct governor_probe){.out = true, .ahead = g->pending};
         note_probe(g, now);
     }

@@ -8,7 +8,6 @@
 #define GOVERNOR_LIMIT_MAX   1000000000LL
 #define GOVERNOR_HOLD_MAX_MS (RETRY_AFTER_MAX_MS / 10 * 11) /* with a tenth of jitter */
 
-int64_t governor_later(int64_t now_ms, int64_t wait_ms);
 int64_t governor_clock(struct governor *g, int64_t now_ms);
 /* From a time of the governor's own to a caller's, 0 at least. */
 int64_t governor_elapsed(const struct governor *g, int64_t then, int64_t now_ms);

@@ -84,7 +84,7 @@ void send_log_refused(struct send_log *l, uint64_t number)
         int64_t n = slot_of(at, k);
         uint32_t *count = slot(l, k, n);
 
-        if (*count > 0 && n > l->level_at[k] - SEND_LOG_SLOTS)
+        if (n > l->level_at[k] - SEND_LOG_SLOTS)
             --*count;
     }
 }

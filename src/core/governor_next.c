@@ -48,8 +48,7 @@ static void end_hold(struct governor *g)
     g->hold_by_server = false;
     governor_ramp(g);
     g->ramp_seq = g->hold_seq; /* the probe is the first of the new ones */
-    if (g->ramp_older > 0)
-        g->ramp_older--;
+    g->ramp_older--;           /* and still on its way */
 }
 
 /* Request `seq` was admitted: it was answered otherwise than by 429, or not refused for long enough. */
@@ -260,8 +259,8 @@ int64_t governor_next(struct governor *g, int64_t now_ms)
         more = next_by_mode(g, now);
         at = more > at ? more : at;
     }
-    if (governor_ramp_is_full(g) && governor_later(g->last_admit_ms, GOVERNOR_PROOF_MS) > at)
-        at = governor_later(g->last_admit_ms, GOVERNOR_PROOF_MS);
+    if (governor_ramp_is_full(g) && g->last_admit_ms + GOVERNOR_PROOF_MS > at)
+        at = g->last_admit_ms + GOVERNOR_PROOF_MS;
     if (governor_interval(g) > 0 && g->pacer.due_ms > at &&
         !(g->next_is_probe && g->mode == GOVERNOR_HEADERLESS))
         at = g->pacer.due_ms;

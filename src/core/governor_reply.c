@@ -45,7 +45,7 @@ static int64_t pause_for(const struct governor *g, uint64_t random)
         double one = 0.5 * (double)bank_window_ms(g->bank.best) / (double)g->limit_in_force;
 
         first = one < first ? first : one > 20 * first ? 20 * first : one;
-    } else if (g->mode == GOVERNOR_HEADERLESS && g->pacer.rate > 0) {
+    } else if (g->mode == GOVERNOR_HEADERLESS) { /* which has just got a rate */
         first = 4 / g->pacer.rate > 2 * first ? 4 / g->pacer.rate : 1 / g->pacer.rate;
     }
     for (int i = 0; i < row && first < PAUSE_MAX_MS; i++)
@@ -76,7 +76,7 @@ static void hold_as_told(struct governor *g, const struct governor_reading *r, i
     int64_t wait = r->retry_after_ms < RETRY_AFTER_MAX_MS ? r->retry_after_ms : RETRY_AFTER_MAX_MS;
 
     wait += (int64_t)(r->random % (uint64_t)(wait / 10 + 1));
-    hold(g, governor_later(now, wait), true, now);
+    hold(g, now + wait, true, now);
 }
 
 static void pause_sending(struct governor *g, const struct governor_reading *r, int64_t now)

@@ -38,7 +38,7 @@ struct world {
     struct governor g;
     struct tuning_heard heard;
     struct far_side server;
-    int64_t now;
+    int64_t now, wall; /* Unix time minus monotonic time */
     int pending;
     struct flying flying[FLYING_MAX];
     int nflying;
@@ -227,7 +227,8 @@ static void set_options(struct world *w)
 static void set_wall(struct world *w)
 {
     int64_t offset = (int64_t)fuzz_number(&w->in, 6) * (fuzz_byte(&w->in) % 2 == 0 ? 1 : -1);
-    governor_set_wall(&w->g, offset % WALL_MOST);
+    w->wall = offset % WALL_MOST;
+    governor_set_wall(&w->g, w->wall);
 }
 
 static bool is_no_date(int64_t unix_ms)
@@ -240,7 +241,6 @@ static void restart(struct world *w)
 {
     struct governor_memory m, back;
     char text[RATE_MEMORY_SIZE], again[RATE_MEMORY_SIZE];
-    int64_t wall = w->g.bank.wall_ms + w->g.shift_ms;
     struct governor_options o = w->g.opt;
     governor_memorize(&w->g, w->now, &m);
     check_number(m.per_second, "the rate that is kept");
@@ -256,7 +256,7 @@ static void restart(struct world *w)
     }
     w->pending = w->nflying = 0;
     governor_init(&w->g, &o);
-    governor_set_wall(&w->g, wall);
+    governor_set_wall(&w->g, w->wall);
     governor_recall(&w->g, &back, w->now);
 }
 
@@ -265,7 +265,7 @@ static void recall_anything(struct world *w)
 {
     static const int64_t windows[] = {1000, 60000, 86400000, 7};
     struct fuzz_bytes *in = &w->in;
-    struct governor_memory m = {.unix_ms = w->now + w->g.bank.wall_ms - (int64_t)fuzz_number(in, 3)};
+    struct governor_memory m = {.unix_ms = w->now + w->wall - (int64_t)fuzz_number(in, 3)};
     if (w->pending + w->nflying > 0)
         return;
     m.limit = (long long)fuzz_number(in, 1 + fuzz_byte(in) % 6);
@@ -420,9 +420,9 @@ void fuzz_one(const uint8_t *data, size_t size)
 {
     static struct world w;
     struct governor_options o = {.max_concurrency = 256, .hold_base_ms = 1000, .hold_cap_ms = 60000};
-    w = (struct world){.now = 1000000, .in = {.data = data, .size = size}};
+    w = (struct world){.now = 1000000, .wall = INT64_C(1795557600000), .in = {.data = data, .size = size}};
     governor_init(&w.g, &o);
-    governor_set_wall(&w.g, INT64_C(1795557600000));
+    governor_set_wall(&w.g, w.wall);
     for (int i = 0; i < EVENTS_MAX && w.in.at < w.in.size; i++) {
         event(&w);
         check_state(&w);
