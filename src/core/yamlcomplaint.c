@@ -20,7 +20,12 @@ struct row {
     const char *sentence;
 };
 
-#define QUOTE_IT "put the text in quotes"
+#define QUOTE_IT     "put the text in quotes"
+#define NO_DIRECTIVE "a line that begins with %% is a directive, and this is none; remove it, or " QUOTE_IT
+#define NO_VERSION   "%%YAML is followed by a version; write %%YAML 1.2, or leave the line out"
+#define NO_HANDLE                                                                                            \
+    "%%TAG is followed by a handle between '!' and a prefix; tags of one's own are not used here: remove "   \
+    "this line"
 
 static const struct row rows[] = {
     {"found character that cannot start any token", NULL, '\t', AT_PROBLEM,
@@ -39,9 +44,8 @@ static const struct row rows[] = {
      "%f is not an escape that YAML knows in double quotes; write \\\\ for a backslash, or use single "
      "quotes"},
     {"did not find expected hexdecimal number", NULL, 0, AT_PROBLEM,
-     "hexadecimal digits (two after \\x, four after \\u, eight after \\U) were expected and %f was found; "
-     "write \\\\ "
-     "for a backslash"},
+     "hexadecimal digits are missing here (two after \\x, four after \\u, eight after \\U); write them, or "
+     "\\\\ for a backslash"},
     {"found invalid Unicode character escape code", NULL, 0, AT_PROBLEM,
      "this escape is no character: half of a surrogate pair (\\ud83d\\ude00) or above U+10FFFF; write the "
      "character itself"},
@@ -103,6 +107,25 @@ static const struct row rows[] = {
      "this YAML version is not known; write %%YAML 1.2, or leave the line out"},
     {"found unknown directive name", NULL, 0, AT_PROBLEM,
      "a line that begins with %% is a directive, and this one is not known; remove it, or " QUOTE_IT},
+    {"found unexpected non-alphabetical character", "while scanning a directive", 0, AT_CONTEXT,
+     NO_DIRECTIVE},
+    {"could not find expected directive name", "while scanning a directive", 0, AT_CONTEXT, NO_DIRECTIVE},
+    {"did not find expected comment or line break", "while scanning a directive", 0, AT_CONTEXT,
+     NO_DIRECTIVE},
+    {"did not find expected version number", NULL, 0, AT_PROBLEM, NO_VERSION},
+    {"did not find expected digit or '.' character", NULL, 0, AT_PROBLEM, NO_VERSION},
+    {"found extremely long version number", NULL, 0, AT_PROBLEM, NO_VERSION},
+    {"found duplicate %YAML directive", NULL, 0, AT_PROBLEM,
+     "the version of YAML is said twice; remove one of the lines"},
+    {"found duplicate %TAG directive", NULL, 0, AT_PROBLEM,
+     "this %%TAG is said twice; tags of one's own are not used here: remove these lines"},
+    {"did not find expected whitespace", "while scanning a %TAG directive", 0, AT_PROBLEM, NO_HANDLE},
+    {"did not find expected whitespace or line break", "while scanning a %TAG directive", 0, AT_PROBLEM,
+     NO_HANDLE},
+    {"did not find expected '!'", "while scanning a tag directive", 0, AT_PROBLEM, NO_HANDLE},
+    {"did not find URI escaped octet", NULL, 0, AT_CONTEXT,
+     "'!' begins a tag, and '%%' in one is followed by two hexadecimal digits; for text that begins with "
+     "'!', " QUOTE_IT},
 };
 
 /* A backslash says little without the character that follows. */
