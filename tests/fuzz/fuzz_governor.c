@@ -18,6 +18,7 @@
 #define LATEST_MS   (INT64_C(2) * 86400000)
 #define STEPS_MOST  400
 #define ROUNDS_MOST 100
+#define ROUNDS_ALL  1500 /* of one input */
 
 struct flying {
     uint64_t seq;
@@ -42,6 +43,7 @@ struct world {
     int pending;
     struct flying flying[FLYING_MAX];
     int nflying;
+    int rounds; /* so far */
     struct fuzz_bytes in;
 };
 
@@ -295,7 +297,7 @@ static void look(const struct world *w)
 /* Some rounds as a daemon has them: what may go goes, what the far side has answered comes back. */
 static void work(struct world *w, int rounds)
 {
-    for (int i = 0; i < rounds; i++) {
+    for (int i = 0; i < rounds && w->rounds < ROUNDS_ALL; i++, w->rounds++) {
         int64_t at = ask(w), back = INT64_MAX;
         while (w->pending > 0 && w->nflying < FLYING_MAX)
             send_one(w);

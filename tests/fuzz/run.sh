@@ -27,6 +27,7 @@ for target in "$@"; do
     case $target in
     governor) longest=3000 ;;
     headers) longest=200 ;;
+    reply) longest=2048 ;;
     *) longest=8192 ;;
     esac
     corpus=$build/corpus/$target log=$build/findings/$target.log
