@@ -34,7 +34,7 @@ for target in "$@"; do
     mkdir -p "$corpus"
     status=0
     UBSAN_OPTIONS=print_stacktrace=1 nice $build/tests/fuzz_"$target" -max_total_time="$seconds" \
-        -max_len=$longest -timeout=2 -rss_limit_mb=512 -malloc_limit_mb=64 -print_final_stats=1 -artifact_prefix=$build/findings/"$target"- \
+        -max_len=$longest -timeout=30 -rss_limit_mb=512 -malloc_limit_mb=64 -print_final_stats=1 -artifact_prefix=$build/findings/"$target"- \
         "$corpus" tests/fuzz/corpus/"$target" >"$log" 2>&1 || status=$?
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
     rate=$(sed -n 's/^stat::average_exec_per_sec: *//p' "$log")
