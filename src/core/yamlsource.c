@@ -137,6 +137,10 @@ static bool looks_like_utf16(const char *bytes, size_t len)
 
 static bool check_encoding(const char *bytes, size_t len, struct fault *fault)
 {
+    if (len >= 4 && (memcmp(bytes, "\xFF\xFE\0\0", 4) == 0 || memcmp(bytes, "\0\0\xFE\xFF", 4) == 0)) {
+        fault_set(fault, 1, 1, "the file is UTF-32; only UTF-8 is read: save it as UTF-8");
+        return false;
+    }
     bool marked = len >= 2 && (memcmp(bytes, "\xFF\xFE", 2) == 0 || memcmp(bytes, "\xFE\xFF", 2) == 0);
     if (!marked && !looks_like_utf16(bytes, len))
         return true;

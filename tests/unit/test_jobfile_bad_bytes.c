@@ -15,11 +15,11 @@ static const struct bad_job bad_bytes[] = {
     {"UTF-32 little endian",
      TEXT("\377\376\000\000w\000\000\000o\000\000\000r\000\000\000k\000\000\000f\000\000\000l\000"
           "\000\000o\000\000\000w\000\000\000:\000\000\000 \000\000\000w\000\000\000"),
-     1, 1, "the file is UTF-16", "only UTF-8 is read: save it as UTF"},
+     1, 1, "the file is UTF-32", "only UTF-8 is read: save it as UTF"},
     {"UTF-32 big endian",
      TEXT("\000\000\376\377\000\000\000w\000\000\000o\000\000\000r\000\000\000k\000\000\000f\000"
           "\000\000l\000\000\000o\000\000\000w\000\000\000:\000\000\000 \000\000\000w"),
-     1, 1, "a NUL character", "text cannot hold one: remove it"},
+     1, 1, "the file is UTF-32", "only UTF-8 is read: save it as UTF"},
     {"a lone continuation byte", TEXT("workflow: w\ninputs:\n  a: \200\n"), 3, 6,
      "the byte 0x80 is not UTF-8", "save the file as UTF-8"},
     {"a byte that never occurs", TEXT("workflow: w\ninputs:\n  a: \376\n"), 3, 6,
