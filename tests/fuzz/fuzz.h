@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* No input may take longer, of processor time. */
+/* No input may take longer, of processor time; five times that with sanitizers. */
 #define FUZZ_MOST_MS 50
 
 /* Anything may be in data, which is exactly so long: a read behind it is found. */
