@@ -11,6 +11,14 @@ static void start(int max_concurrency)
     governor_init(&g, &o);
 }
 
+/* As soon as it may go. */
+static uint64_t launch_next(int64_t *now)
+{
+    for (int64_t at = governor_next(&g, *now); at > *now; at = governor_next(&g, *now))
+        *now = at;
+    return launch(&g, *now);
+}
+
 /* The server says that it has no limiter. */
 static int64_t open_up(int64_t now)
 {
@@ -106,9 +114,9 @@ static void test_counters_stay_in_bounds(void **state)
     (void)state;
     start(8);
     for (int i = 0; i < 1001; i++) {
-        for (int64_t at = governor_next(&g, now); at > now; at = governor_next(&g, now))
-            now = at;
-        refuse(&g, launch(&g, now), -1, 0, now + 100);
+        uint64_t seq = launch_next(&now);
+
+        refuse(&g, seq, -1, 0, now + 100);
         now += 200;
     }
     assert_int_equal(g.row, 1000);
@@ -123,6 +131,56 @@ static void test_counters_stay_in_bounds(void **state)
     g.readings = 1000000; /* after weeks */
     read_limit(&g, launch(&g, 3000), 60, 58, 3100);
     assert_int_equal(g.readings, 1000000);
+}
+
+/* Slots that were taken before the first refusal may still go to the wire: what is paused stays so. */
+static void test_a_pause_is_not_cut_short(void **state)
+{
+    uint64_t first, second, third;
+    int64_t until;
+
+    (void)state;
+    start(8);
+    for (int i = 0; i < 3; i++) {
+        assert_true(governor_next(&g, 1000) <= 1000);
+        governor_admit(&g, 1000);
+    }
+    first = governor_sent(&g, 1000);
+    refuse(&g, first, -1, UINT64_MAX, 1100);
+    until = governor_next(&g, 1100);
+    assert_true(until > 1100 + 225 + 1);
+    second = governor_sent(&g, 1100);
+    third = governor_sent(&g, 1100);
+    end(&g, second, 1100);
+    refuse(&g, third, -1, 0, 1100);
+    assert_int_equal(governor_next(&g, 1100), until);
+}
+
+static void test_headers_that_say_nothing(void **state)
+{
+    struct governor_view v;
+    int64_t now = 1000;
+    uint64_t seq;
+
+    (void)state;
+    start(8);
+    read_limit(&g, launch(&g, now), 60, 59, now);
+    governor_look(&g, INT64_MIN, &v);
+    assert_int_equal(v.known_for_ms, 0); /* a clock that is broken */
+    governor_look(&g, INT64_MAX, &v);
+    assert_true(v.known_for_ms > 0);
+    seq = launch_next(&now);
+    read_limit(&g, seq, 0, 5, now);
+    assert_int_equal(g.unlimited, 0);
+    assert_int_equal(g.silent, 1);
+    seq = launch_next(&now);
+    end(&g, seq, now);
+    assert_int_equal(g.silent, 1); /* of a failure nobody expects them */
+    for (int i = 0; i < 1001; i++) {
+        seq = launch_next(&now);
+        succeed(&g, seq, now + 10);
+    }
+    assert_int_equal(g.silent, 1000);
 }
 
 /* The probe proves itself so late that the log has forgotten it: it was admitted, and that is all. */
@@ -232,6 +290,8 @@ int main(void)
         cmocka_unit_test(test_a_reading_that_the_log_forgot),
         cmocka_unit_test(test_an_end_that_comes_twice),
         cmocka_unit_test(test_counters_stay_in_bounds),
+        cmocka_unit_test(test_a_pause_is_not_cut_short),
+        cmocka_unit_test(test_headers_that_say_nothing),
         cmocka_unit_test(test_a_probe_that_the_log_forgot),
         cmocka_unit_test(test_looks_at_a_long_window_go_on),
         cmocka_unit_test(test_memories_that_make_no_sense),
