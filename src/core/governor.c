@@ -67,7 +67,7 @@ void governor_set_options(struct governor *g, const struct governor_options *o)
 
 void governor_set_wall(struct governor *g, int64_t wall_offset_ms)
 {
-    g->bank.wall_ms = wall_offset_ms - g->shift_ms;
+    bank_set_wall(&g->bank, wall_offset_ms - g->shift_ms);
 }
 
 int64_t governor_elapsed(const struct governor *g, int64_t then, int64_t now_ms)

@@ -9,7 +9,8 @@ const int64_t bank_windows_ms[BANK_WINDOWS] = {1000,   2000,   5000,    10000,  
 
 #define JITTER_MS    130    /* requests closer than this may arrive in another order */
 #define SKEW_LOW_MS  (-500) /* the server's clock at an arrival, minus ours at the send */
-#define SKEW_HIGH_MS 650
+#define SKEW_BAND_MS 192    /* BANK_BANDS of them lie side by side; each reaches half the jitter farther */
+#define BAND_BAR     0.5 /* of the tolerance: bands with more error than the best one are not reckoned with */
 #define DECAY        0.97   /* of the errors, per reading, while none explains what is seen ... */
 #define SLOW_DECAY   0.998  /* ... and while one does: what was ruled out stays so for long */
 #define FADE         0.5    /* of a window: how fast what others used is let go of */
@@ -47,6 +48,18 @@ static double tolerance(const struct bank *b)
 }
 
 /* ---- which are plausible ---- */
+
+/* Windows that are aligned to the epoch are told apart by the clocks' difference, too. */
+static double *bands_of(struct bank *b, int model)
+{
+    return b->band_error[model / BANK_KINDS][bank_kind(model) == BANK_SLIDING];
+}
+
+static bool has_bands(int model)
+{
+    return (bank_kind(model) == BANK_FIXED || bank_kind(model) == BANK_SLIDING) &&
+           bank_window_ms(model) > BANK_SHORT_MS;
+}
 
 static double smallest_error(const struct bank *b)
 {
@@ -157,10 +170,25 @@ void bank_set_limit(struct bank *b, const struct send_log *l, double limit)
     }
 }
 
+void bank_set_wall(struct bank *b, int64_t wall_ms)
+{
+    bool far = fabs((double)wall_ms - (double)b->wall_ms) > JITTER_MS / 2.0;
+
+    b->wall_ms = wall_ms;
+    for (int i = 0; far && i < BANK_MODELS; i++)
+        for (int k = 0; has_bands(i) && k < BANK_BANDS; k++)
+            bands_of(b, i)[k] = b->error[i];
+}
+
 void bank_doubt(struct bank *b)
 {
     for (int i = 0; i < BANK_MODELS; i++)
         b->error[i] *= DOUBT;
+    for (int w = 0; w < BANK_WINDOWS; w++)
+        for (int k = 0; k < BANK_BANDS; k++) {
+            b->band_error[w][0][k] *= DOUBT;
+            b->band_error[w][1][k] *= DOUBT;
+        }
 }
 
 void bank_remember(struct bank *b, enum bank_kind kind, int64_t window_ms, double used)
@@ -169,6 +197,8 @@ void bank_remember(struct bank *b, enum bank_kind kind, int64_t window_ms, doubl
         bool same = bank_window_ms(i) == window_ms && (bank_kind(i) == kind || window_ms <= BANK_SHORT_MS);
 
         b->error[i] = same ? 0 : 2 * (tolerance(b) + 1);
+        for (int k = 0; has_bands(i) && k < BANK_BANDS; k++)
+            bands_of(b, i)[k] = b->error[i];
         b->other[i] = used;
     }
     b->readings = b->readings < REMEMBERED ? REMEMBERED : b->readings;
@@ -190,6 +220,12 @@ static int64_t floor_to(int64_t x, int64_t step)
     int64_t m = x % step;
 
     return x - (m < 0 ? m + step : m);
+}
+
+/* The number of the window that a fixed kind is in. */
+static int64_t turn_of(const struct bank *b, int model, int64_t now_ms)
+{
+    return floor_to(now_ms + b->wall_ms, bank_window_ms(model)) / bank_window_ms(model);
 }
 
 static double counted(uint32_t sum, const struct send_log *l, int64_t since)
@@ -236,29 +272,62 @@ static struct bank_range used_of_first(const struct bank *b, const struct send_l
     return r;
 }
 
+static struct bank_range used_with_skew(const struct bank *b, const struct send_log *l, int model,
+                                        const struct moment *m, int64_t skew)
+{
+    int64_t window = bank_window_ms(model), at = m->at + b->wall_ms + skew;
+    int64_t start = floor_to(at, window) - b->wall_ms - skew;
+    struct bank_range r = {counted(m->low, l, start - 1), counted(m->high, l, start - 1)};
+
+    if (bank_kind(model) == BANK_SLIDING) {
+        double fraction = 1 - (double)(m->at - start) / (double)window;
+        double previous = floor(fraction * (double)send_log_between(l, start - window - 1, start - 1));
+
+        r.low += previous;
+        r.high += previous + floor(JITTER_MS * b->limit / (double)window + 0.5);
+    }
+    return r;
+}
+
+static struct bank_range both(struct bank_range a, struct bank_range b)
+{
+    return (struct bank_range){least(a.low, b.low), most(a.high, b.high)};
+}
+
+/* When the server's clock differs from ours by what is in the band. */
+static struct bank_range used_of_band(const struct bank *b, const struct send_log *l, int model,
+                                      const struct moment *m, int band)
+{
+    int64_t from = SKEW_LOW_MS + band * SKEW_BAND_MS - JITTER_MS / 2;
+    int64_t to = from + SKEW_BAND_MS + JITTER_MS;
+    struct bank_range r = both(used_with_skew(b, l, model, m, from), used_with_skew(b, l, model, m, to));
+
+    r.low = most(r.low, 1);
+    if (bank_kind(model) == BANK_FIXED && turn_of(b, model, m->at + from) != turn_of(b, model, m->at + to))
+        r.high =
+            most(r.high, counted(m->high, l, m->at - bank_window_ms(model) - JITTER_MS)); /* all of the old */
+    return r;
+}
+
+static double smallest_band(const double *e)
+{
+    double s = e[0];
+
+    for (int k = 1; k < BANK_BANDS; k++)
+        s = least(s, e[k]);
+    return s;
+}
+
 static struct bank_range used_of_aligned(const struct bank *b, const struct send_log *l, int model,
                                          const struct moment *m)
 {
-    static const int64_t skews[] = {SKEW_LOW_MS, SKEW_LOW_MS / 2, 0, SKEW_HIGH_MS / 2, SKEW_HIGH_MS};
-    int64_t window = bank_window_ms(model);
+    const double *e = b->band_error[model / BANK_KINDS][bank_kind(model) == BANK_SLIDING];
+    double bar = 1.3 * smallest_band(e) + BAND_BAR * tolerance(b);
     struct bank_range r = {1e18, 0};
 
-    for (size_t i = 0; i < sizeof skews / sizeof skews[0]; i++) {
-        int64_t at = m->at + b->wall_ms + skews[i];
-        int64_t start = floor_to(at, window) - b->wall_ms - skews[i];
-        double low = counted(m->low, l, start - 1), high = counted(m->high, l, start - 1);
-
-        if (bank_kind(model) == BANK_SLIDING) {
-            double fraction = 1 - (double)(m->at - start) / (double)window;
-            double previous = floor(fraction * (double)send_log_between(l, start - window - 1, start - 1));
-
-            low += previous;
-            high += previous + floor(JITTER_MS * b->limit / (double)window + 0.5);
-        }
-        r.low = least(r.low, low);
-        r.high = most(r.high, high);
-    }
-    r.low = most(r.low, 1);
+    for (int k = 0; k < BANK_BANDS; k++)
+        if (e[k] <= bar)
+            r = both(r, used_of_band(b, l, model, m, k));
     return r;
 }
 
@@ -300,20 +369,38 @@ static struct moment moment_of(const struct bank *b, const struct send_log *l, u
     return m;
 }
 
-static void score_reading(struct bank *b, int i, struct bank_range u, double limit, double remaining,
-                          double decay)
+/* How far a reading is from what was expected. */
+static double off_by(struct bank_range u, double limit, double remaining)
 {
-    double used = limit - remaining, off = 0;
+    double used = limit - remaining;
 
     if (remaining <= 0 && u.low >= limit)
-        off = 0; /* it cannot say more than all */
-    else if (used < u.low)
-        off = used - u.low;
-    else if (used > u.high)
-        off = used - u.high;
+        return 0; /* it cannot say more than all */
+    if (used < u.low)
+        return used - u.low;
+    return used > u.high ? used - u.high : 0;
+}
+
+static double error_of(double off, double other, double limit)
+{
+    return least(most(0, fabs(off - other) - 0.02 * limit) + 0.2 * fabs(off), 0.5 * limit);
+}
+
+static void score_reading(struct bank *b, const struct send_log *l, int i, const struct moment *m,
+                          double limit, double remaining, double decay)
+{
+    double off = off_by(used_by(b, l, i, m), limit, remaining), *e = bands_of(b, i);
+
     b->other[i] = most(0, least(0.4 * limit, b->other[i] + 0.2 * (off - b->other[i])));
-    off = most(0, fabs(off - b->other[i]) - 0.02 * limit) + 0.2 * fabs(off);
-    b->error[i] = b->error[i] * decay + least(off, 0.5 * limit);
+    if (!has_bands(i)) {
+        b->error[i] = b->error[i] * decay + error_of(off, b->other[i], limit);
+        return;
+    }
+    for (int k = 0; k < BANK_BANDS; k++) {
+        off = off_by(used_of_band(b, l, i, m, k), limit, remaining);
+        e[k] = e[k] * decay + error_of(off, b->other[i], limit);
+    }
+    b->error[i] = smallest_band(e);
 }
 
 void bank_reading(struct bank *b, const struct send_log *l, uint64_t number, double limit, double remaining,
@@ -326,17 +413,35 @@ void bank_reading(struct bank *b, const struct send_log *l, uint64_t number, dou
     b->readings++;
     b->evidence_ms = now_ms;
     for (int i = 0; i < BANK_MODELS; i++)
-        score_reading(b, i, used_by(b, l, i, &m), limit, remaining, decay);
+        score_reading(b, l, i, &m, limit, remaining, decay);
     choose(b);
 }
 
-static void score_refusal(struct bank *b, int i, double high, enum bank_refusal what, int64_t now_ms)
+static double refusal_error(const struct bank *b, double short_of, enum bank_refusal what)
 {
-    double short_of = b->limit + 1 - high - b->other[i], enough = tolerance(b) + 1;
+    double enough = tolerance(b) + 1;
 
+    return what == BANK_PROBE ? most(short_of, enough) : least(short_of, enough);
+}
+
+static void score_refusal(struct bank *b, const struct send_log *l, int i, const struct moment *m,
+                          enum bank_refusal what, int64_t now_ms)
+{
+    double other = b->other[i], short_of = b->limit + 1 - used_by(b, l, i, m).high - other;
+    double *e = bands_of(b, i);
+
+    if (has_bands(i) && what != BANK_AGAIN) {
+        for (int k = 0; k < BANK_BANDS; k++) {
+            double missing = b->limit + 1 - used_of_band(b, l, i, m, k).high - other;
+
+            if (missing >= 1)
+                e[k] += refusal_error(b, missing, what);
+        }
+        b->error[i] = smallest_band(e);
+    }
     if (short_of < 1)
         return; /* as it said */
-    b->other[i] = least(0.4 * b->limit, b->other[i] + short_of);
+    b->other[i] = least(0.4 * b->limit, other + short_of);
     if (what == BANK_AGAIN)
         return;
     if (bank_window_ms(i) <= BANK_SHORT_MS) {
@@ -349,7 +454,8 @@ static void score_refusal(struct bank *b, int i, double high, enum bank_refusal 
             b->strikes[i]++;
         b->banned_until[i] = now_ms + ((int64_t)BAN_MS << (2 * b->strikes[i]));
     }
-    b->error[i] += what == BANK_PROBE ? most(short_of, enough) : least(short_of, enough);
+    if (!has_bands(i))
+        b->error[i] += refusal_error(b, short_of, what);
 }
 
 void bank_refused(struct bank *b, const struct send_log *l, uint64_t number, enum bank_refusal what,
@@ -362,31 +468,35 @@ void bank_refused(struct bank *b, const struct send_log *l, uint64_t number, enu
     if (what == BANK_UNEXPECTED && used_by(b, l, b->best, &m).high + b->other[b->best] < b->limit + 0.5)
         b->margin = least(0.2 * b->limit, b->margin + MARGIN_UP);
     for (int i = 0; i < BANK_MODELS; i++)
-        score_refusal(b, i, used_by(b, l, i, &m).high, what, now_ms);
+        score_refusal(b, l, i, &m, what, now_ms);
     choose(b);
+}
+
+static double admission_error(const struct bank *b, struct bank_range u)
+{
+    return u.low > b->limit ? most(u.low - b->limit, tolerance(b) + 1) : 0;
 }
 
 void bank_admitted(struct bank *b, const struct send_log *l, uint64_t number)
 {
-    double level[BANK_WINDOWS], enough = tolerance(b) + 1;
+    double level[BANK_WINDOWS];
     struct moment m = moment_of(b, l, number, false, level);
 
     for (int i = 0; i < BANK_MODELS; i++) {
-        double over = used_by(b, l, i, &m).low - b->limit;
+        double *e = bands_of(b, i);
 
-        if (over > 0)
-            b->error[i] += most(over, enough);
+        if (!has_bands(i)) {
+            b->error[i] += admission_error(b, used_by(b, l, i, &m));
+            continue;
+        }
+        for (int k = 0; k < BANK_BANDS; k++)
+            e[k] += admission_error(b, used_of_band(b, l, i, &m, k));
+        b->error[i] = smallest_band(e);
     }
     choose(b);
 }
 
 /* ---- advice ---- */
-
-/* The number of the window that a fixed kind is in. */
-static int64_t turn_of(const struct bank *b, int model, int64_t now_ms)
-{
-    return floor_to(now_ms + b->wall_ms, bank_window_ms(model)) / bank_window_ms(model);
-}
 
 /* What others used leaves the window as ours does: at once where windows turn over, little by little
  * elsewhere. */

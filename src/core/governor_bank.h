@@ -6,8 +6,9 @@
  * near the best are plausible.
  *
  * Counts are bracketed: requests that were sent within the network's jitter of each other may have arrived
- * in another order, and the server's clock may differ from ours. `other` is what a hypothesis could not
- * explain by our own sends: somebody else uses the account.
+ * in another order, and the server's clock may differ from ours: for windows that are aligned to it, each of
+ * several bands of that difference is scored by itself, and those that fit are reckoned with. `other` is what
+ * a hypothesis could not explain by our own sends: somebody else uses the account.
  */
 #ifndef FLOWSPOOL_CORE_GOVERNOR_BANK_H
 #define FLOWSPOOL_CORE_GOVERNOR_BANK_H
@@ -29,6 +30,7 @@ enum bank_kind {
 #define BANK_WINDOWS     15
 #define BANK_MODELS      (BANK_WINDOWS * BANK_KINDS)
 #define BANK_STARTS      64
+#define BANK_BANDS       6    /* of the difference between the server's clock and ours */
 #define BANK_SHORT_MS    2000 /* up to this a window is paced: jitter is too near to judge single refusals */
 #define BANK_CHECK_EVERY 32   /* sends between two remembered bucket levels */
 #define BANK_CHECKS      (SEND_LOG_EXACT / BANK_CHECK_EVERY)
@@ -38,6 +40,7 @@ struct bank {
     int64_t wall_ms; /* Unix time minus the log's */
     double error[BANK_MODELS];
     double other[BANK_MODELS];
+    double band_error[BANK_WINDOWS][2][BANK_BANDS]; /* of fixed and sliding; the smallest is the model's */
     bool plausible[BANK_MODELS];
     int64_t banned_until[BANK_MODELS]; /* a probe for it was refused: not again before */
     uint8_t strikes[BANK_MODELS];
@@ -84,6 +87,8 @@ static inline int64_t bank_window_ms(int model)
 }
 
 void bank_init(struct bank *b);
+/* Unix time minus the log's; what was learned of the server's clock is forgotten when it changes by much. */
+void bank_set_wall(struct bank *b, int64_t wall_ms);
 /* The limit in force from the newest send on. */
 void bank_set_limit(struct bank *b, const struct send_log *l, double limit);
 /* Another limit: what was refused under the last one says less about the window than it seemed to. */

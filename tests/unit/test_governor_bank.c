@@ -118,6 +118,30 @@ static void test_an_admitted_probe_rules_out(void **state)
     assert_false(b.plausible[model(BANK_TOKEN, 86400000)]);
 }
 
+/* The server turns its window 300 ms after our clock says so, which its readings tell: the old window is
+ * waited for to its end, and a clock that was set is learned anew. */
+static void test_the_difference_of_the_clocks_is_learned(void **state)
+{
+    static const int64_t after[] = {350, 900, 1500, 2000, 2600};
+    int right = model(BANK_FIXED, 10000);
+
+    (void)state;
+    open_bank(5);
+    bank_remember(&b, BANK_FIXED, 10000, 0);
+    bank_reading(&b, &l, add(200), 5, 4, 1000);
+    for (int i = 0; i < 5; i++)
+        bank_reading(&b, &l, add(after[i]), 5, 4 - i, 3000);
+    assert_int_equal(b.best, right);
+    assert_true(b.error[right] < 0.1);
+    assert_true(bank_ask(&b, &l, 0, 5, 10280).room < 0);
+    assert_true(bank_ask(&b, &l, 0, 5, 10620).room >= 0);
+    assert_true(b.band_error[3][0][BANK_BANDS - 1] > b.error[right] + 1);
+    bank_set_wall(&b, b.wall_ms + 3);
+    assert_true(b.band_error[3][0][BANK_BANDS - 1] > b.error[right] + 1);
+    bank_set_wall(&b, b.wall_ms + 5000);
+    assert_true(b.band_error[3][0][BANK_BANDS - 1] <= b.error[right]);
+}
+
 static void test_others_use_some(void **state)
 {
     int right = model(BANK_LOG, 60000), fixed = model(BANK_FIXED, 60000);
@@ -202,6 +226,7 @@ int main(void)
         cmocka_unit_test(test_each_kind_recognises_itself),
         cmocka_unit_test(test_a_refused_probe_rules_out),
         cmocka_unit_test(test_an_admitted_probe_rules_out),
+        cmocka_unit_test(test_the_difference_of_the_clocks_is_learned),
         cmocka_unit_test(test_others_use_some),
         cmocka_unit_test(test_refusals_widen_the_margin),
         cmocka_unit_test(test_what_no_limiter_does_fits_none),
