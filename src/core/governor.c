@@ -199,7 +199,7 @@ void governor_admit(struct governor *g, int64_t now_ms)
     if (g->next_is_trusted)
         g->trust.used++;
     if (g->next_is_probe) {
-        g->probe = (struct governor_probe){.out = true, .ahead = g->pending};
+        g->probe = (struct governor_probe){.out = true, .look = g->next_is_idle_probe, .ahead = g->pending};
         note_probe(g, now);
     }
     g->next_is_probe = g->next_is_idle_probe = g->next_is_trusted = false;

@@ -73,6 +73,7 @@ enum governor_mode {
 /* The one request that is out to learn something. */
 struct governor_probe {
     bool out;
+    bool look;    /* against all hypotheses */
     bool on_wire; /* seq and sent_ms are set */
     int ahead;    /* slots taken before it and not on the wire yet */
     uint64_t seq;
@@ -128,6 +129,7 @@ struct governor {
     int64_t full_ms;   /* there was room, for the last time */
     int idle_probes;
     int64_t explore_ms, explore_after_ms; /* the next look whether the window is shorter after all */
+    int64_t refused_after_ms; /* the longest time without room after which one was refused none the less */
     int64_t scored_ms;
     /* ramp */
     int ramp;       /* how many requests sent since the hold may be in flight; 0: not ramping */

@@ -522,16 +522,15 @@ static double room_of(const struct bank *b, double high, double usable, int i)
     return least(usable - high, b->limit - high - floor(b->other[i] + b->margin + 0.5));
 }
 
-struct bank_advice bank_ask(struct bank *b, const struct send_log *l, int pending, double usable,
-                            int64_t now_ms)
+struct bank_advice bank_foresee(const struct bank *b, const struct send_log *l, int pending, double usable,
+                                int64_t now_ms)
 {
-    struct bank_advice a = {INFINITY, -INFINITY, -INFINITY};
+    struct bank_advice a = {INFINITY, -INFINITY, -INFINITY, 0};
     double level[BANK_WINDOWS], group = INFINITY;
     int64_t gap = l->next > 0 ? now_ms - send_log_newest(l) : 0;
     uint32_t sum = l->total + (uint32_t)pending + 1;
     struct moment m = {.at = now_ms, .low = sum, .high = sum, .own = sum, .level = level};
 
-    fade_other(b, now_ms);
     for (int w = 0; w < BANK_WINDOWS; w++)
         level[w] = leaked(b->level[w], gap, b->limit, w) + pending + 1;
     for (int i = 0; i < BANK_MODELS; i++) {
@@ -548,10 +547,19 @@ struct bank_advice bank_ask(struct bank *b, const struct send_log *l, int pendin
                     group = least(group, room);
             }
         }
-        if (i % BANK_KINDS == BANK_KINDS - 1 && group < INFINITY)
+        if (i % BANK_KINDS == BANK_KINDS - 1 && group < INFINITY) {
             a.group_room = most(a.group_room, group);
+            a.groups += group >= 0;
+        }
     }
     return a;
+}
+
+struct bank_advice bank_ask(struct bank *b, const struct send_log *l, int pending, double usable,
+                            int64_t now_ms)
+{
+    fade_other(b, now_ms);
+    return bank_foresee(b, l, pending, usable, now_ms);
 }
 
 int64_t bank_longest_ms(const struct bank *b)

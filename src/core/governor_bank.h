@@ -72,6 +72,7 @@ struct bank_advice {
     double room;       /* of the plausible one that has least; < 0: one of them says it would be refused */
     double most_room;  /* of the one that has most and may be tested */
     double group_room; /* the same, of the window whose kinds all have room (buckets aside) */
+    int groups;        /* how many windows there are of which that is so */
 };
 
 extern const int64_t bank_windows_ms[BANK_WINDOWS];
@@ -110,6 +111,9 @@ void bank_admitted(struct bank *b, const struct send_log *l, uint64_t number);
  * share of the limit. */
 struct bank_advice bank_ask(struct bank *b, const struct send_log *l, int pending, double usable,
                             int64_t now_ms);
+/* The same for a later time, if nothing happens until then. */
+struct bank_advice bank_foresee(const struct bank *b, const struct send_log *l, int pending, double usable,
+                                int64_t now_ms);
 /* The longest and the shortest plausible window. */
 int64_t bank_longest_ms(const struct bank *b);
 int64_t bank_shortest_ms(const struct bank *b);

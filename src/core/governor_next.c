@@ -8,8 +8,13 @@
 #define OPEN_DOUBLINGS 9
 #define NETWORK_MS     100 /* of jitter: a full window's sends are spread over this much more */
 #define EXPLORE_MS     240000
+#define EXPLORE_AT     55 /* percent of the window */
+#define EXPLORED_AT    45 /* a probe that was refused so late was as good */
 #define GAP_MS         10
 #define PROBE_GAP_MS   1000  /* after one that was refused */
+#define PAST_SHORT_MS  1500  /* after a refused probe as late as this the next is of five seconds */
+#define SHARE_FROM_MS  3000  /* a probe for windows longer than this waits ... */
+#define SHARED_PERCENT 45    /* ... so much longer, when it can test the next one, too */
 #define LOOK_MS        50    /* how often the bank is asked while it says no */
 #define IDLE_PROBE_MS  61000 /* the first probe against all hypotheses; the next wait twice as long */
 
@@ -117,7 +122,8 @@ static int64_t next_headerless(struct governor *g, int64_t now)
 }
 
 /* A wrong guess that is too long explains itself for ever, as nothing is sent that could belie it. So rarely,
- * and more and more so, one goes when half of the window is over. */
+ * and more and more so, one goes when half of the window is over; not when one was refused as late already.
+ */
 static bool may_explore(struct governor *g, int64_t now)
 {
     int64_t window = bank_window_ms(g->bank.best);
@@ -126,7 +132,13 @@ static bool may_explore(struct governor *g, int64_t now)
         g->explore_after_ms = 5 * window > EXPLORE_MS ? 5 * window : EXPLORE_MS;
         g->explore_ms = now + g->explore_after_ms;
     }
-    return now >= g->explore_ms && now - g->full_ms >= window / 100 * 55;
+    if (now >= g->explore_ms && g->refused_after_ms >= window / 100 * EXPLORED_AT) {
+        if (g->explore_after_ms < INT64_C(30) * 86400000)
+            g->explore_after_ms *= 4;
+        g->explore_ms = now + g->explore_after_ms;
+        g->refused_after_ms = 0;
+    }
+    return now >= g->explore_ms && now - g->full_ms >= window / 100 * EXPLORE_AT;
 }
 
 /* Against all hypotheses: whatever they are, there is a next time. */
@@ -145,9 +157,23 @@ static int64_t next_probe(const struct governor *g, const struct bank_advice *a)
     int64_t past = g->probe_ms > g->full_ms ? g->probe_ms - g->full_ms : 0;
     int64_t wait = a->group_room >= 0 ? past / 3 : past > 10000 ? past / 2 : past;
 
+    if (g->probe_failed && past >= PAST_SHORT_MS && past < SHARE_FROM_MS)
+        wait = past + past / 4;
     if (g->probe_failed && wait < PROBE_GAP_MS)
         wait = PROBE_GAP_MS;
     return g->probe_ms + wait;
+}
+
+/* Whether the next candidate is so near that one probe can test both. */
+static bool better_soon(const struct governor *g, const struct bank_advice *a, int64_t now)
+{
+    int64_t past = now - g->full_ms, limit = 2 * (g->probe_ms - g->full_ms) + PROBE_GAP_MS;
+    double usable = governor_usable(g, (double)g->limit_in_force);
+
+    if (past < SHARE_FROM_MS || past > limit + limit / 10)
+        return false;
+    return bank_foresee(&g->bank, &g->log, g->pending, usable, now + past * SHARED_PERCENT / 100).groups >
+           a->groups;
 }
 
 /* What is confirmed still goes one after the other: that keeps arrivals in order, and no burst is needed. */
@@ -190,8 +216,9 @@ static int64_t next_counting(struct governor *g, int64_t now)
     if (a.most_room >= 0) {
         g->next_is_probe = true;
         more = next_probe(g, &a);
-        if (more <= now + LOOK_MS)
+        if (more <= now + LOOK_MS && !better_soon(g, &a, now))
             return more;
+        g->next_is_probe = false;
     }
     g->next_is_probe = g->next_is_idle_probe = now >= next_idle_probe(g) || may_explore(g, now);
     return g->next_is_probe ? now : now + LOOK_MS;

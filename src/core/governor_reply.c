@@ -140,6 +140,8 @@ static void refused(struct governor *g, const struct governor_reading *r, int64_
     g->last_429_ms = now;
     g->trust = (struct governor_trust){.size = 1, .since_ms = now};
     if (probe) {
+        if (g->mode == GOVERNOR_COUNTING && !g->probe.look && sent - g->full_ms > g->refused_after_ms)
+            g->refused_after_ms = sent - g->full_ms;
         g->probe = (struct governor_probe){.out = false};
         g->probe_failed = true;
     }
@@ -150,7 +152,7 @@ static void refused(struct governor *g, const struct governor_reading *r, int64_
                                              : BANK_AGAIN,
                       now);
     if (r->seq >= g->row_seq) { /* else of a flight that was refused before */
-        if (g->row < 1000)
+        if (g->row < 1000 && (g->mode != GOVERNOR_COUNTING || !probe)) /* a probe may well be refused */
             g->row++;
         g->row_seq = g->log.next;
         slow_down(g, sent, now);
@@ -187,7 +189,7 @@ static void set_limit(struct governor *g, long long limit, int64_t now)
     g->remembered = false;
     g->readings = g->idle_probes = 0;
     g->full_ms = now;
-    g->explore_after_ms = 0;
+    g->explore_after_ms = g->refused_after_ms = 0;
     bank_set_limit(&g->bank, &g->log, (double)limit);
 }
 

@@ -290,6 +290,39 @@ static void test_ramp_does_not_wait_for_slow_runs(void **state)
     assert_int_equal(governor_next(&g, 8000), GOVERNOR_ON_COMPLETION);
 }
 
+/* A window of a minute is looked for with few probes, each at the end of a window that it may be; that they
+ * are refused is no reason to pause, and none is spent later on what they have shown. */
+static void test_few_probes_find_a_minute(void **state)
+{
+    struct governor g = fresh(256);
+    int64_t now = 0;
+    int probes = 0, late = 0;
+
+    (void)state;
+    for (int i = 0; i < 10; i++) {
+        while (governor_next(&g, now) > now)
+            now = governor_next(&g, now);
+        read_limit(&g, launch(&g, now), 10, 9 - i, now);
+    }
+    while (now < 60000) {
+        int64_t at = governor_next(&g, now);
+
+        if (at > now) {
+            now = at;
+            continue;
+        }
+        refuse(&g, launch(&g, now), -1, 0, now + 100);
+        probes++;
+        late += now > 31000;
+        assert_int_equal(g.row, 0);
+        assert_true(governor_next(&g, now + 100) < now + 300); /* asked again soon: nothing pauses */
+        now += 100;
+    }
+    assert_in_range(probes, 4, 10);
+    assert_int_equal(late, 0);
+    assert_true(g.refused_after_ms > 27000);
+}
+
 static void test_release(void **state)
 {
     struct governor g = fresh(256);
@@ -367,6 +400,7 @@ int main(void)
         cmocka_unit_test(test_nothing_in_flight_means_no_probe),
         cmocka_unit_test(test_ramp),
         cmocka_unit_test(test_ramp_does_not_wait_for_slow_runs),
+        cmocka_unit_test(test_few_probes_find_a_minute),
         cmocka_unit_test(test_release),
         cmocka_unit_test(test_clock_backwards),
         cmocka_unit_test(test_reasons),

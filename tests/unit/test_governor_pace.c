@@ -119,39 +119,64 @@ static void test_counting(void **state)
     assert_in_range(governor_next(&g, now + 200), now + 201, now + 3000);
 }
 
+/* Against 5 in each aligned 20 s, when a shorter window is looked for, in vain; returns how often. */
+static int look_for_shorter(struct governor *g, int64_t *looked)
+{
+    int64_t now = 0, window = -1;
+    int n = 0, used = 0;
+
+    while (now < 3000000 && n < 8) {
+        int64_t at = governor_next(g, now);
+        bool look;
+
+        now = at > now ? at : now;
+        at = governor_next(g, now);
+        if (at > now)
+            continue;
+        look = g->next_is_idle_probe;
+        launch(g, now);
+        if (look) {
+            looked[n++] = now;
+            refuse(g, g->log.next - 1, -1, 0, now + 100);
+        } else {
+            used = now / 20000 == window ? used + 1 : 1;
+            window = now / 20000;
+            read_limit(g, g->log.next - 1, 5, used < 5 ? 5 - used : 0, now);
+        }
+    }
+    return n;
+}
+
 /* A guess of the window that is too long explains itself for ever: it is looked at again, more and more
  * rarely. */
 static void test_explores(void **state)
 {
     struct governor_memory m = {1, 5, BANK_FIXED, 20000, 0, 0, 8000, 200, 0, 0};
     struct governor g = fresh(256);
-    int64_t now = 0, looked[8], window = -1;
-    int n = 0, used = 0;
+    int64_t looked[8];
+    int n;
 
     (void)state;
     governor_recall(&g, &m, 1);
-    while (now < 3000000 && n < 8) {
-        int64_t at = governor_next(&g, now);
-        bool look;
-
-        now = at > now ? at : now;
-        at = governor_next(&g, now);
-        if (at > now)
-            continue;
-        look = g.next_is_idle_probe;
-        launch(&g, now);
-        if (look) {
-            looked[n++] = now;
-            refuse(&g, g.log.next - 1, -1, 0, now + 100);
-        } else {
-            used = now / 20000 == window ? used + 1 : 1;
-            window = now / 20000;
-            read_limit(&g, g.log.next - 1, 5, used < 5 ? 5 - used : 0, now);
-        }
-    }
+    n = look_for_shorter(&g, looked);
     assert_in_range(n, 2, 5);
+    assert_true(looked[0] < 300000);
     for (int i = 2; i < n; i++)
         assert_true(10 * (looked[i] - looked[i - 1]) > 18 * (looked[i - 1] - looked[i - 2]));
+}
+
+/* A probe that was refused when half of the window was over has shown as much already. */
+static void test_explores_later_what_a_probe_has_shown(void **state)
+{
+    struct governor_memory m = {1, 5, BANK_FIXED, 20000, 0, 0, 8000, 200, 0, 0};
+    struct governor g = fresh(256);
+    int64_t looked[8];
+
+    (void)state;
+    governor_recall(&g, &m, 1);
+    g.refused_after_ms = 10000;
+    assert_true(look_for_shorter(&g, looked) >= 1); /* but it is looked for */
+    assert_true(looked[0] > 900000);
 }
 
 static void test_changed_limit(void **state)
@@ -349,6 +374,7 @@ int main(void)
         cmocka_unit_test(test_no_limit),
         cmocka_unit_test(test_counting),
         cmocka_unit_test(test_explores),
+        cmocka_unit_test(test_explores_later_what_a_probe_has_shown),
         cmocka_unit_test(test_changed_limit),
         cmocka_unit_test(test_readings),
         cmocka_unit_test(test_ignored_where_headers_lie),
