@@ -22,6 +22,7 @@ static const char help[] =
     "      --again-from, --again-to, --again-stride N   the same of the start after it\n"
     "  -j, --jobs-in-parallel N\n"
     "      --seconds N          end each sweep after so long\n"
+    "      --first              end at the first breach\n"
     "      --list, --help\n"
     "\n"
     "Exit: 0 all promises held, 1 a breach, 2 it could not be tried, 77 not allowed here.\n"
@@ -42,6 +43,7 @@ enum {
     OPT_AGAIN_STRIDE,
     OPT_SECONDS,
     OPT_SEED,
+    OPT_FIRST,
     OPT_LIST,
     OPT_HELP
 };
@@ -61,6 +63,7 @@ static const struct option long_options[] = {
     {"jobs-in-parallel", required_argument, NULL, 'j'},
     {"seconds", required_argument, NULL, OPT_SECONDS},
     {"seed", required_argument, NULL, OPT_SEED},
+    {"first", no_argument, NULL, OPT_FIRST},
     {"list", no_argument, NULL, OPT_LIST},
     {"help", no_argument, NULL, OPT_HELP},
     {NULL, 0, NULL, 0},
@@ -147,6 +150,9 @@ static int parse_one(int c, struct options *o)
         return small_number(optarg, 0, &o->seconds);
     case OPT_SEED:
         return number(optarg, 0, ULONG_MAX, &o->seed);
+    case OPT_FIRST:
+        o->first = true;
+        return -1;
     case OPT_LIST:
         o->list = true;
         return -1;

@@ -17,6 +17,7 @@ struct options {
     unsigned long again_from, again_to, again_stride;
     unsigned workers, seconds; /* seconds: for each sweep; 0: until it is through */
     unsigned long seed;
+    bool first; /* end at the first breach */
     bool list;
 };
 

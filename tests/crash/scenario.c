@@ -4,6 +4,10 @@
 #include <string.h>
 
 #define JOB(workflow, key) "workflow: wf_" workflow "\ninputs: {key: " key "}\n"
+/* Longer than max_job_size below: refused at once, while one that does not parse might still be written. */
+#define COMMENT_64  "# ..............................................................\n"
+#define COMMENT_512 COMMENT_64 COMMENT_64 COMMENT_64 COMMENT_64 COMMENT_64 COMMENT_64 COMMENT_64 COMMENT_64
+#define TOO_LONG    COMMENT_512 COMMENT_512 COMMENT_64
 
 const struct scenario scenarios[] = {
     {
@@ -30,7 +34,7 @@ const struct scenario scenarios[] = {
         .name = "documents",
         .about = "a file of three, a refused one, replies too big for memory and for the daemon",
         .files = {{"d.yaml", JOB("ok", "d1") "---\n" JOB("fat", "d2") "---\n" JOB("slow", "d3")},
-                  {"bad.yaml", "workflow: [\n"},
+                  {"bad.yaml", TOO_LONG},
                   {"huge.yaml", JOB("huge", "huge")},
                   {"fat.yaml", JOB("fat", "fat")}},
         .wants = {{"d.1", "d1", NULL, 0},
@@ -39,7 +43,7 @@ const struct scenario scenarios[] = {
                   {"bad", NULL, "invalid_job", 0},
                   {"huge", "huge", "response_too_large", 0},
                   {"fat", "fat", NULL, 0}},
-        .config = "max_response_size: 256KiB\nmax_response_memory: 64KiB\n",
+        .config = "max_response_size: 256KiB\nmax_response_memory: 64KiB\nmax_job_size: 1KiB\n",
     },
     {
         .name = "drain",
