@@ -92,7 +92,6 @@ static bool attach(struct disk *d)
 
 static bool make(const struct disk *d)
 {
-    extern char **environ;
     char path[64], *argv[10] = {0};
     int n = 0, status;
     pid_t pid;

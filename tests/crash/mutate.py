@@ -117,7 +117,7 @@ def prepare(work):
         shutil.copytree(ROOT / name, tree / name)
     for name in ("README.md", "CHANGELOG.md", "LICENSE", "SECURITY.md"):
         shutil.copy2(ROOT / name, tree)
-    done = run(["cmake", "--preset", "release"], cwd=tree)
+    done = run(["cmake", "--preset", "release", "-DFLOWSPOOL_WERROR=OFF"], cwd=tree)  # what a mutation leaves unused is no fault
     if done.returncode != 0:
         sys.exit(f"mutate.py: {done.stdout[-2000:]}")
     done = run(["cmake", "--build", "--preset", "release", "-j", "2", "--target", "flowspool-crash", "flowspoold"], cwd=tree)

@@ -17,6 +17,7 @@ enum policy { POLICY_HOLD, POLICY_RETRY };
 
 struct witness_job {
     char outcome[DIGEST_HEX]; /* "": none */
+    char code[32];            /* of an error; "": it is a result */
     int state;                /* enum job_state; -1: not known */
     bool answered;            /* its last reply is durable, or its outcome */
     int ambiguous, charged;

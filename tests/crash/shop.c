@@ -167,7 +167,7 @@ static bool take_request(struct keeper *k, struct connection *c)
     const char *length = strcasestr(c->request, "\r\nContent-Length:");
     if (end == NULL || length == NULL || length > end)
         return false;
-    size_t whole = (size_t)(end + 4 - c->request) + (size_t)atol(length + 17);
+    size_t whole = (size_t)(end + 4 - c->request) + strtoul(length + 17, NULL, 10);
     if (c->len < whole)
         return false;
     const char *key = strstr(end, "\"key\":\"");
