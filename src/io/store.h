@@ -268,7 +268,7 @@ char *store_get(struct store *s, const char *key); /* malloc'd or NULL */
 
 /* ---- reads: rows to be filled are empty where there is nothing ---- */
 bool store_file_by_path(struct store *s, const char *path, struct file_row *out);
-/* Files with this inode (and birth time where both are known); at most max rows. */
+/* Files with this inode (and birth time where both are known, else device); at most max rows. */
 size_t store_files_by_inode(struct store *s, const struct file_sig *sig, struct file_row *out, size_t max);
 /* All job rows of a file, superseded ones too; NULL with *count 0 when none. */
 struct job_row *store_file_jobs(struct store *s, int64_t file_id, size_t *count);
@@ -342,7 +342,7 @@ bool store_counts(struct store *s, struct store_counts *out);
  * log cannot shrink. Conflict and refused files come through store_files_page. */
 bool store_list(struct store *s, int state, const char *workflow,
                 bool (*row)(void *arg, const struct job_row *r), void *arg);
-/* Superseded jobs whose file had this inode (and birth time where both are known) when they were superseded,
+/* Superseded jobs whose file had this inode (and birth time, or device, as above) when they were superseded,
  * at most max: it may have been renamed before another one took its name. */
 struct job_row *store_load_strays(struct store *s, const struct file_sig *sig, size_t max, size_t *count);
 /* Jobs that ended and whose outcome does not lie where it belongs, in id order after `after`, at most max. */

@@ -42,6 +42,11 @@ _Static_assert(FILE_OK == 0 && FILE_REFUSED == 1 && FILE_CONFLICT == 2, "file st
 #define SQL_UNPLACED  "state IN (3, 4) AND (blocked & 8) = 0 AND (placed IS NOT stem OR outcome IS NOT NULL)"
 #define SQL_ASTRAY    "placed IS NOT NULL AND (placed <> stem OR (blocked & 8) <> 0)"
 
+/* With ?2 dev and ?3 btime_ns of a file of the same inode: as core/filesig.h has it, but for what is written.
+ */
+#define SQL_SAME_FILE(f)                                                                                     \
+    "((" f "dev = ?2 AND (?3 = 0 OR " f "btime_ns = 0)) OR (?3 <> 0 AND " f "btime_ns = ?3))"
+
 /* Rows of the table tally, kept by triggers. The first five are job states. */
 enum tally {
     TALLY_DEFERRED = 5,

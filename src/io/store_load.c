@@ -164,8 +164,7 @@ struct job_row *store_load_strays(struct store *s, const struct file_sig *sig, s
 {
     struct query q =
         query_on(&s->reader, "SELECT " JOB_COLUMNS " FROM jobs j INDEXED BY jobs_strays WHERE " SQL_STRAY
-                             " AND ino = ?1 AND dev = ?2 AND (?3 = 0 OR btime_ns = 0 OR btime_ns = ?3)"
-                             " ORDER BY id DESC LIMIT ?4");
+                             " AND ino = ?1 AND " SQL_SAME_FILE("") " ORDER BY dev DESC, id DESC LIMIT ?4");
     query_int(&q, (int64_t)sig->ino);
     query_int(&q, (int64_t)sig->dev);
     query_int(&q, sig->btime_ns);

@@ -30,8 +30,7 @@ size_t store_files_by_inode(struct store *s, const struct file_sig *sig, struct 
 {
     struct query q =
         query_on(&s->reader, "SELECT " FILE_COLUMNS " FROM files f INDEXED BY files_inode"
-                             " WHERE f.ino = ?1 AND f.dev = ?2"
-                             " AND (?3 = 0 OR f.btime_ns = 0 OR f.btime_ns = ?3) ORDER BY f.id LIMIT ?4");
+                             " WHERE f.ino = ?1 AND " SQL_SAME_FILE("f.") " ORDER BY f.dev, f.id LIMIT ?4");
     query_int(&q, (int64_t)sig->ino);
     query_int(&q, (int64_t)sig->dev);
     query_int(&q, sig->btime_ns);

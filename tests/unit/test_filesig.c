@@ -17,7 +17,10 @@ static void test_what_makes_another_file(void **state)
         bool same;
     } cases[] = {
         {"nothing changed", {1, 2, 3, 4, 5}, true},
-        {"on another file system", {9, 2, 3, 4, 5}, false},
+        {"mounted again under another number", {9, 2, 3, 4, 5}, true},
+        {"mounted again, and written", {9, 2, 3, 9, 5}, false},
+        {"on another file system", {9, 2, 3, 4, 9}, false},
+        {"on another file system, a birth that is not known", {9, 2, 3, 4, 0}, false},
         {"another file of the name", {1, 9, 3, 4, 5}, false},
         {"longer", {1, 2, 9, 4, 5}, false},
         {"written", {1, 2, 3, 9, 5}, false},

@@ -64,7 +64,7 @@ static void inodes_match_by_birth_time_where_it_is_known(void **state)
     static const struct {
         int64_t birth, asked;
         bool match;
-    } cases[] = {{40, 40, true}, {40, 0, true}, {0, 40, true}, {40, 41, false}};
+    } cases[] = {{40, 40, true}, {40, 0, true}, {0, 40, true}, {40, 41, false}, {0, 0, true}};
     struct fixture *f = *state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct store_take t = {.file = file_at("x", 1)};
@@ -80,8 +80,12 @@ static void inodes_match_by_birth_time_where_it_is_known(void **state)
         assert_int_equal(store_files_by_inode(f->s, &sig, &out, 1), cases[i].match);
         if (cases[i].match)
             file_row_free(&out);
+        /* Mounted again, under another number: only the birth can tell. */
+        bool born_alike = cases[i].birth != 0 && cases[i].birth == cases[i].asked;
         sig.dev++;
-        assert_int_equal(store_files_by_inode(f->s, &sig, &out, 1), 0);
+        assert_int_equal(store_files_by_inode(f->s, &sig, &out, 1), born_alike);
+        if (born_alike)
+            file_row_free(&out);
     }
 }
 

@@ -172,13 +172,18 @@ static void a_displaced_file_gives_up_path_and_names(void **state)
     assert_string_equal(unplaced(f, 10), "1");
 }
 
-static size_t strays(struct fixture *f, uint64_t ino, int64_t birth)
+static size_t strays_on(struct fixture *f, uint64_t dev, uint64_t ino, int64_t birth)
 {
     size_t count = 0;
-    const struct file_sig sig = {.dev = 1, .ino = ino, .btime_ns = birth};
+    const struct file_sig sig = {.dev = dev, .ino = ino, .btime_ns = birth};
     struct job_row *rows = store_load_strays(f->s, &sig, 10, &count);
     job_rows_free(rows, count);
     return count;
+}
+
+static size_t strays(struct fixture *f, uint64_t ino, int64_t birth)
+{
+    return strays_on(f, 1, ino, birth);
 }
 
 static void a_superseded_job_is_found_by_the_file_it_was_in(void **state)
@@ -197,6 +202,8 @@ static void a_superseded_job_is_found_by_the_file_it_was_in(void **state)
     assert_int_equal(strays(f, 100, 0), 1);
     assert_int_equal(strays(f, 100, 41), 0);
     assert_int_equal(strays(f, 101, 40), 0);
+    assert_int_equal(strays_on(f, 2, 100, 40), 1);
+    assert_int_equal(strays_on(f, 2, 100, 0), 0);
     /* The first one turns up as b.yaml, held. */
     struct take_job in = {.what = TAKE_RESTORE, .id = old, .stem = "b", .moved_in = true};
     t = (struct store_take){.file = file_at("b.yaml", 1), .jobs = &in, .njobs = 1};
