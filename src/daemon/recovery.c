@@ -1,6 +1,7 @@
 /* After a start: what was on its way when the last daemon stopped. */
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -38,6 +39,8 @@ static void recover_replied(struct live *l)
     l->end.ended_ms =
         r.received_ms; /* the outcome is then, to the byte, the one that may lie there already */
     l->reply.end = r.too_large ? ATTEMPT_TOO_LARGE : ATTEMPT_REPLIED;
+    if (r.too_large)
+        snprintf(l->reply.error, sizeof l->reply.error, "%s", HTTP_TOO_LARGE_WORDS);
     l->reply.http_status = r.http_status;
     l->reply.duration_ms = r.duration_ms;
     l->reply.body = r.body;

@@ -77,4 +77,7 @@ void http_close(struct http *h);
  * ...). */
 const char *http_endpoint_fault(const char *endpoint);
 
+/* The words of ATTEMPT_TOO_LARGE: of a reply that was stored nothing else is known after a restart. */
+#define HTTP_TOO_LARGE_WORDS "the reply exceeds max_response_size"
+
 #endif

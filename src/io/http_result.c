@@ -290,11 +290,15 @@ static void clean(char *text, const struct http_words *w)
 void http_result_error(struct http_result *r, const struct http_words *w)
 {
     char buf[96], detail[CURL_ERROR_SIZE] = "", where[80] = "";
-    const char *words = w->end == ATTEMPT_TOO_LARGE  ? "the reply exceeds max_response_size"
+    const char *words = w->end == ATTEMPT_TOO_LARGE  ? HTTP_TOO_LARGE_WORDS
                         : w->end == ATTEMPT_NOT_SENT ? not_sent_words(w, buf, sizeof buf)
                                                      : cut_words(w);
     if (w->end == ATTEMPT_REPLIED) {
         r->error[0] = '\0';
+        return;
+    }
+    if (w->end == ATTEMPT_TOO_LARGE) {
+        (void)snprintf(r->error, sizeof r->error, "%s", words);
         return;
     }
     if (w->ip != NULL && w->ip[0] != '\0') {
@@ -307,8 +311,8 @@ void http_result_error(struct http_result *r, const struct http_words *w)
     }
     /* Scrubbed before it is shortened: half a key is still a secret. */
     /* Curl would speak of its callbacks, or say the same again. */
-    bool plain = w->end == ATTEMPT_TOO_LARGE || w->refused_again || w->headers_too_large ||
-                 (w->code == CURLE_COULDNT_CONNECT && w->os_errno != 0);
+    bool plain =
+        w->refused_again || w->headers_too_large || (w->code == CURLE_COULDNT_CONNECT && w->os_errno != 0);
     if (!plain && w->detail != NULL && w->detail[0] != '\0') {
         (void)snprintf(detail, sizeof detail, "%s", w->detail);
         clean(detail, w);
