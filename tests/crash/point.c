@@ -103,8 +103,7 @@ static struct command command(const struct job *j, bool once)
     static char key[PATH_SIZE];
     snprintf(key, sizeof key, "%s", path_of(j->b->base, "key"));
     return (struct command){{j->b->daemon, "-c", (char *)j->config, "--spool", (char *)j->spool, "--endpoint",
-                             (char *)j->endpoint, "--api-key-file", key, "--log-level", "debug",
-                             once ? "--once" : NULL}};
+                             (char *)j->endpoint, "--api-key-file", key, once ? "--once" : NULL}};
 }
 
 static void check_end(struct job *j, const struct trace_end *e, const char *which, bool may_wait)
