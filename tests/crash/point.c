@@ -32,6 +32,8 @@ struct job { /* one point at work */
     bool first_holds;               /* when the second daemon came */
     int second;                     /* its wait status */
     struct point_end *end;
+    struct witness witnesses[3]; /* of the run before, the first, and the start after it */
+    int count;
 };
 
 /* ---- the bench ---- */
@@ -185,6 +187,8 @@ static void prepare(struct job *j)
     j->leaves = false;
     if (s->in_the_way != NULL && rmdir(path_of(j->spool, s->in_the_way)) != 0)
         breach(&j->end->report, &j->end->report.other, "%s was in the way and is not", s->in_the_way);
+    if (e.killed && shop_settle(&j->b->shop))
+        witness_take(&j->witnesses[j->count++], &j->place, &j->end->report);
     for (size_t i = 0; i < FILES_MAX && s->renames[i].name != NULL; i++)
         file_rename(j->spool, s->renames[i].name, s->renames[i].text);
     for (size_t i = 0; i < FILES_MAX && s->later[i].name != NULL; i++)
@@ -207,8 +211,8 @@ static void set_up(struct job *j)
     disk_sync(&j->b->disk);
 }
 
-/* The power is back; true: something was struck. */
-static bool after_strike(struct job *j, const struct trace_end *e, struct witness *w)
+/* The power is back. */
+static void after_strike(struct job *j, const struct trace_end *e)
 {
     struct report *r = &j->end->report;
     if (e->struck) {
@@ -221,11 +225,10 @@ static bool after_strike(struct job *j, const struct trace_end *e, struct witnes
     }
     shop_settle(&j->b->shop);
     if (e->struck || e->killed)
-        witness_take(w, &j->place, r);
-    return e->struck || e->killed;
+        witness_take(&j->witnesses[j->count++], &j->place, r);
 }
 
-static int first_run(struct job *j, struct witness *w)
+static void first_run(struct job *j)
 {
     const struct scenario *s = j->p->scenario;
     struct command c = command(j, !s->stays);
@@ -235,23 +238,23 @@ static int first_run(struct job *j, struct witness *w)
     struct trace_end e = trace_run(&plan);
     j->end->reached_n = e.struck;
     check_end(j, &e, "the run that was not struck", false);
-    return after_strike(j, &e, w) ? 1 : 0;
+    after_strike(j, &e);
 }
 
 /* The start after it: struck too, or on a disk that is full still. */
-static int second_run(struct job *j, struct witness *w)
+static void second_run(struct job *j)
 {
     struct command c = command(j, true);
     const struct trace_plan plan = {
         .argv = c.argv, .log = j->log, .kill_at = j->p->m, .strike = strike, .watch = watch, .arg = j};
     if (j->p->m == 0 && !j->p->scenario->fill)
-        return 0;
+        return;
     if (j->p->scenario->fill)
         disk_fill(&j->b->disk, "ballast", 0);
     struct trace_end e = trace_run(&plan);
     j->end->reached_m = e.struck;
     check_end(j, &e, "the start that was not struck", j->p->scenario->fill);
-    return after_strike(j, &e, w) ? 1 : 0;
+    after_strike(j, &e);
 }
 
 static void last_run(struct job *j)
@@ -265,7 +268,6 @@ static void last_run(struct job *j)
 
 void point_run(struct bench *b, const struct point *p, struct point_end *end)
 {
-    struct witness witnesses[2];
     struct job j = {.b = b, .p = p, .end = end};
     *end = (struct point_end){.call = -1};
     snprintf(j.spool, sizeof j.spool, "%s/spool", b->disk.path);
@@ -275,11 +277,11 @@ void point_run(struct bench *b, const struct point *p, struct point_end *end)
     snprintf(j.endpoint, sizeof j.endpoint, "http://127.0.0.1:%d", b->shop.port);
     j.place = (struct place){j.spool, j.scratch, p->scenario, &b->shop, p->policy};
     set_up(&j);
-    int count = first_run(&j, &witnesses[0]);
+    first_run(&j);
     j.signalled = true;
-    count += second_run(&j, &witnesses[count]);
+    second_run(&j);
     last_run(&j);
     if (trace_interrupted || !shop_settle(&b->shop))
         return;
-    promises_check(&j.place, witnesses, count, &end->report);
+    promises_check(&j.place, j.witnesses, j.count, &end->report);
 }

@@ -17,7 +17,7 @@ struct want {
     const char *stem; /* of its outcome */
     const char *key;  /* at the shop; NULL: it is never asked for */
     const char *code; /* of its error; NULL: it has a result */
-    int lost;         /* how many of its requests the shop leaves without an answer */
+    int lost;         /* how many of its requests the shop cuts without a crash */
 };
 
 enum prepare {
