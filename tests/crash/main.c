@@ -224,10 +224,10 @@ static int sweep_and_print(const struct options *o, const struct scenario *sc, e
     return row.lost + row.twice + row.other > 0 ? 1 : 0;
 }
 
+/* A full Btrfs of this size does not give room back for what was removed. */
 static bool is_possible(const struct options *o, const struct scenario *s)
 {
-    (void)o;
-    return !s->fill || disk_may_mount();
+    return !s->fill || (disk_may_mount() && o->kind != DISK_BTRFS);
 }
 
 static int worst(int a, int b)
@@ -256,7 +256,7 @@ static int sweep_all(const struct options *o)
             if (trace_interrupted || !o->policies[p] || (o->only != NULL && o->only != s))
                 continue;
             if (!is_possible(o, s))
-                printf("%-10s is left out: a disk of its own cannot be mounted here\n", s->name);
+                printf("%-10s is left out: no disk that can be filled may be mounted here\n", s->name);
             else
                 status = worst(status, sweep_and_print(o, s, (enum policy)p, t, &all));
         }
