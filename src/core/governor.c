@@ -6,8 +6,8 @@
 #include "core/governor_internal.h"
 
 #define FAR_MS (INT64_C(1) << 61)
-#define TOP    0.975 /* of a short window's limit: more is refused for the jitter of arrivals alone */
-#define ROOM   2     /* times what the rate and the latency need in flight */
+#define START  0.96 /* of what a short window allows: where the pace begins */
+#define ROOM   2    /* times what the rate and the latency need in flight */
 
 /* A clock that went back, or is far off, moves on from where it was. */
 int64_t governor_clock(struct governor *g, int64_t now_ms)
@@ -108,10 +108,11 @@ static void start_pacing(struct governor *g, int64_t now)
 {
     double limit = governor_usable(g, (double)g->limit_in_force);
 
-    g->pacer.most = TOP * limit / (double)bank_windows_ms[0];
+    g->pacer.most = limit / (double)bank_windows_ms[0];
     g->pacer.climbing = true;
     g->pacer.coarse = false;
-    pacer_set(&g->pacer, 0.96 * limit / (double)bank_longest_ms(&g->bank), now);
+    g->pace_seq = g->log.next;
+    pacer_set(&g->pacer, START * limit / (double)bank_window_ms(g->bank.best), now);
 }
 
 static enum governor_mode mode_by_limit(struct governor *g)

@@ -20,7 +20,7 @@
  *     learned from.
  *
  *   - pacing: all plausible windows are so short that jitter hides the counts. An even pace
- *     (governor_pace.h).
+ *     (governor_pace.h), which starts at what the best guess allows.
  *
  *   - told: the operator gave limit and window. An even pace of just that.
  *
@@ -94,6 +94,7 @@ struct governor {
     struct send_log log;
     struct bank bank;
     struct pacer pacer;
+    uint64_t pace_seq; /* the first request sent at this pace, small steps aside */
     enum governor_mode mode;
     struct governor_probe probe;
     struct governor_trust trust;
@@ -115,8 +116,9 @@ struct governor {
     double latency_ms; /* of a success, on average */
     double flying_ms;  /* the sum of the send times of what is on the wire */
     /* refusals */
-    int row;          /* in a row, flights with nothing admitted in between */
-    uint64_t row_seq; /* the first request sent after the last of them */
+    int row;                     /* in a row, flights with nothing admitted in between */
+    uint64_t row_first, row_seq; /* the first requests sent after the first and the last of them */
+    double pace_before;          /* them */
     int64_t pause_until_ms;
     bool held;
     bool hold_by_server; /* Retry-After asked for it */

@@ -7,6 +7,7 @@
 
 #define GOVERNOR_LIMIT_MAX   1000000000LL
 #define GOVERNOR_HOLD_MAX_MS (RETRY_AFTER_MAX_MS / 10 * 11) /* with a tenth of jitter */
+#define GOVERNOR_PACED_ROW   4 /* flights refused in a row before a pace that is learned pauses */
 
 int64_t governor_clock(struct governor *g, int64_t now_ms);
 /* From a time of the governor's own to a caller's, 0 at least. */

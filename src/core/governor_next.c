@@ -66,8 +66,13 @@ void governor_admitted(struct governor *g, uint64_t seq)
         if (g->bank.limit > 0 && send_log_knows(&g->log, seq))
             bank_admitted(&g->bank, &g->log, seq);
     }
-    if (seq >= g->row_seq)
+    if (seq >= g->row_seq) {
+        if (g->mode == GOVERNOR_PACING && g->row > GOVERNOR_PACED_ROW) {
+            g->pacer.rate = g->pace_before;
+            g->pace_seq = g->log.next;
+        }
         g->row = 0;
+    }
     if (g->mode == GOVERNOR_HEADERLESS && g->pacer.rate <= 0) { /* what is confirmed makes room for more */
         if (g->trust.used > 0)
             g->trust.used--;

@@ -5,7 +5,8 @@
 #define FIRST_CUTS    4    /* larger ones, while the rate is not known well */
 #define FIRST_CUT     0.02
 #define CUT           0.003
-#define REFUSED_SHARE 0.0145 /* aimed at */
+#define MOST_AGAIN    5      /* more of these for one flight */
+#define REFUSED_SHARE 0.0140 /* aimed at */
 #define COARSE_SHARE  0.003  /* the same, where a refusal costs a pause */
 #define CALM          100    /* sends without a refusal that double the square root of the step */
 #define CALM_MOST     1000
@@ -61,8 +62,12 @@ void pacer_grow(struct pacer *p)
 
 bool pacer_cut(struct pacer *p, int64_t sent_ms, int64_t now_ms)
 {
-    if (sent_ms < p->cut_ms)
+    if (sent_ms < p->cut_ms) {
+        if (p->cuts > FIRST_CUTS && !p->coarse && p->again++ < MOST_AGAIN)
+            p->rate = bounded(p, p->rate * (1 - CUT));
         return false;
+    }
+    p->again = 0;
     p->cut_ms = now_ms;
     p->quiet = 0;
     p->climbing = false;

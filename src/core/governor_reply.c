@@ -6,6 +6,9 @@
 #define PAUSE_MAX_MS 15000
 #define HELD_FROM_MS 2000 /* a pause of this length is called a hold */
 #define RATE_SPAN_MS 120000
+#define LATELY_MS    2000
+#define JUDGED       24  /* sends; of so many ... */
+#define FAR_TOO_MANY 0.2 /* ... this share refused is no jitter */
 
 /* ---- ramp ---- */
 
@@ -39,7 +42,7 @@ void governor_learn_rate(struct governor *g, int64_t sent_ms, int64_t now)
 static int64_t pause_for(const struct governor *g, uint64_t random)
 {
     double first = (double)g->opt.hold_base_ms / 4, cap = (double)g->opt.hold_cap_ms;
-    int row = g->row - (g->mode == GOVERNOR_PACING ? 4 : 1);
+    int row = g->row - (g->mode == GOVERNOR_PACING ? GOVERNOR_PACED_ROW : 1);
 
     if (g->mode == GOVERNOR_COUNTING) {
         double one = 0.5 * (double)bank_window_ms(g->bank.best) / (double)g->limit_in_force;
@@ -83,7 +86,7 @@ static void pause_sending(struct governor *g, const struct governor_reading *r, 
 {
     int64_t wait;
 
-    if (g->mode == GOVERNOR_PACING && g->row < 4)
+    if (g->mode == GOVERNOR_PACING && g->row < GOVERNOR_PACED_ROW)
         return; /* the slower pace is enough */
     wait = pause_for(g, r->random);
     if (now + wait > g->pause_until_ms)
@@ -109,6 +112,31 @@ static double admitted_lately(const struct governor *g, int64_t now)
     return lately > floor_of_it ? lately : floor_of_it;
 }
 
+/* Of the newest sends since the pace was set, `n` at most, the share that is known to be refused. */
+static double refused_share(const struct governor *g, uint64_t n)
+{
+    uint64_t newest = g->log.next, oldest = newest > n ? newest - n : 0, refused = 0;
+
+    if (oldest < g->pace_seq)
+        oldest = g->pace_seq;
+    for (uint64_t i = oldest; i < newest; i++)
+        refused += g->log.refused[i % SEND_LOG_EXACT];
+    return newest - oldest < n / 2 ? 0 : (double)refused / (double)(newest - oldest);
+}
+
+/* The window is longer than it seemed, or others take a part: small steps would take too long. */
+static void fall_back(struct governor *g, int64_t now)
+{
+    double share = refused_share(g, JUDGED);
+    double least = governor_usable(g, (double)g->limit_in_force) / (double)BANK_SHORT_MS / 2;
+
+    if (share < FAR_TOO_MANY || g->pacer.rate <= least)
+        return;
+    g->pacer.climbing = true;
+    pacer_set(&g->pacer, g->pacer.rate * (1 - share) > least ? g->pacer.rate * (1 - share) : least, now);
+    g->pace_seq = g->log.next;
+}
+
 static void slow_down(struct governor *g, int64_t sent, int64_t now)
 {
     if (g->mode == GOVERNOR_HEADERLESS && (g->pacer.rate <= 0 || g->row >= 3))
@@ -117,6 +145,8 @@ static void slow_down(struct governor *g, int64_t sent, int64_t now)
         pacer_set(&g->pacer, admitted_lately(g, now), now); /* far too fast: no small steps */
     else if (g->mode == GOVERNOR_HEADERLESS || g->mode == GOVERNOR_PACING)
         pacer_cut(&g->pacer, sent, now);
+    if (g->mode == GOVERNOR_PACING)
+        fall_back(g, now);
 }
 
 static void learn_refusal(struct governor *g, uint64_t seq, enum bank_refusal what, int64_t now)
@@ -128,6 +158,21 @@ static void learn_refusal(struct governor *g, uint64_t seq, enum bank_refusal wh
     send_log_refused(&g->log, seq);
     if (g->bank.limit > 0)
         bank_refused(&g->bank, &g->log, seq, what, now);
+}
+
+/* Whether a request that was sent since the row of refusals began was admitted, as it was not refused for so
+ * long: its reply may take minutes. */
+static bool admitted_since(const struct governor *g, int64_t now)
+{
+    for (uint64_t seq = g->row_first; seq < g->log.next; seq++) {
+        if (!send_log_knows(&g->log, seq))
+            continue;
+        if (now - send_log_time(&g->log, seq) < governor_proof_ms(g))
+            return false;
+        if (!g->log.refused[seq % SEND_LOG_EXACT])
+            return true;
+    }
+    return false;
 }
 
 static void refused(struct governor *g, const struct governor_reading *r, int64_t now)
@@ -152,12 +197,20 @@ static void refused(struct governor *g, const struct governor_reading *r, int64_
                                              : BANK_AGAIN,
                       now);
     if (r->seq >= g->row_seq) { /* else of a flight that was refused before */
+        if (g->mode == GOVERNOR_PACING && admitted_since(g, now))
+            g->row = 0;
+        if (g->row == 0) {
+            g->pace_before = g->pacer.rate;
+            g->row_first = g->log.next;
+        }
         if (g->row < 1000 && (g->mode != GOVERNOR_COUNTING || !probe)) /* a probe may well be refused */
             g->row++;
         g->row_seq = g->log.next;
         slow_down(g, sent, now);
         if (g->mode != GOVERNOR_COUNTING || !probe) /* probes are spaced by themselves */
             pause_sending(g, r, now);
+    } else if (g->mode == GOVERNOR_PACING) {
+        slow_down(g, sent, now);
     }
     if (r->retry_after_ms > 0)
         hold_as_told(g, r, now);
@@ -174,14 +227,24 @@ void governor_release(struct governor *g, int64_t now_ms)
 
 /* ---- readings ---- */
 
+/* Refusals may have told of a lower limit before: then what is admitted is slow enough. */
+static void scale_pace(struct governor *g, double factor, int64_t now)
+{
+    double lately = send_log_between(&g->log, now - LATELY_MS, now) / (double)LATELY_MS;
+    double least = lately < g->pacer.rate ? lately : g->pacer.rate;
+
+    g->pacer.most *= factor;
+    g->pacer.rate *= factor;
+    if (factor < 1 && g->pacer.rate < least)
+        g->pacer.rate = least;
+    g->pacer.climbing = true;
+    g->pace_seq = g->log.next;
+}
+
 static void set_limit(struct governor *g, long long limit, int64_t now)
 {
-    if (g->limit_in_force > 0 && g->pacer.rate > 0) {
-        double factor = (double)limit / (double)g->limit_in_force;
-
-        g->pacer.most *= factor;
-        g->pacer.rate *= factor;
-    }
+    if (g->limit_in_force > 0 && g->pacer.rate > 0)
+        scale_pace(g, (double)limit / (double)g->limit_in_force, now);
     if (g->limit_in_force > 0)
         bank_doubt(&g->bank);
     g->limit_in_force = limit;
