@@ -10,6 +10,7 @@
 #define COARSE_SHARE  0.003  /* the same, where a refusal costs a pause */
 #define CALM          100    /* sends without a refusal that double the square root of the step */
 #define CALM_MOST     1000
+#define QUIET         200  /* the same where the rate is known: rarely are so many in a row not refused */
 #define SLOWEST       1e-6 /* sends per ms */
 #define FASTEST       1e3
 
@@ -57,6 +58,8 @@ void pacer_grow(struct pacer *p)
         p->quiet++;
     if (p->coarse) /* it may be far below: the longer nothing is refused, the faster */
         step = COARSE_SHARE * FIRST_CUT * calm * calm;
+    else if (p->quiet > QUIET)
+        step *= (double)p->quiet / QUIET * p->quiet / QUIET;
     p->rate = bounded(p, p->rate * (1 + step));
 }
 

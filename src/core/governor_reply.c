@@ -7,7 +7,8 @@
 #define HELD_FROM_MS 2000 /* a pause of this length is called a hold */
 #define RATE_SPAN_MS 120000
 #define LATELY_MS    2000
-#define JUDGED       24  /* sends; of so many ... */
+#define JUDGED       24 /* sends; of so many at least, or of those of two windows ... */
+#define JUDGED_MOST  400
 #define FAR_TOO_MANY 0.2 /* ... this share refused is no jitter */
 
 /* ---- ramp ---- */
@@ -124,11 +125,14 @@ static double refused_share(const struct governor *g, uint64_t n)
     return newest - oldest < n / 2 ? 0 : (double)refused / (double)(newest - oldest);
 }
 
-/* The window is longer than it seemed, or others take a part: small steps would take too long. */
+/* The window is longer than it seemed, or others take a part: small steps would take too long. What fills one
+ * short window by a burst is not enough to say so. */
 static void fall_back(struct governor *g, int64_t now)
 {
-    double share = refused_share(g, JUDGED);
-    double least = governor_usable(g, (double)g->limit_in_force) / (double)BANK_SHORT_MS / 2;
+    double usable = governor_usable(g, (double)g->limit_in_force);
+    double judged = 2 * usable < JUDGED ? JUDGED : 2 * usable > JUDGED_MOST ? JUDGED_MOST : 2 * usable;
+    double share = refused_share(g, (uint64_t)judged);
+    double least = usable / (double)BANK_SHORT_MS / 2;
 
     if (share < FAR_TOO_MANY || g->pacer.rate <= least)
         return;

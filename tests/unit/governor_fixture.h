@@ -63,4 +63,16 @@ static inline void refuse(struct governor *g, uint64_t seq, int64_t retry_after,
                    now);
 }
 
+/* Goes on until `count` more were sent, none of them answered; returns the time. */
+static inline int64_t send_more(struct governor *g, int count, int64_t now)
+{
+    for (int i = 0; i < count; i++) {
+        int64_t at = governor_next(g, now);
+
+        now = at > now ? at : now;
+        launch(g, now);
+    }
+    return now;
+}
+
 #endif
