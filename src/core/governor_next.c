@@ -11,6 +11,8 @@
 #define EXPLORE_AT     55 /* percent of the window */
 #define EXPLORED_AT    45 /* a probe that was refused so late was as good */
 #define GAP_MS         10
+#define BLIND_GAP_MS   18 /* without headers; where runs are quick, so many gaps in one of them: */
+#define BLIND_GAPS     60
 #define PROBE_GAP_MS   1000  /* after one that was refused */
 #define PAST_SHORT_MS  1500  /* after a refused probe as late as this the next is of five seconds */
 #define SHARE_FROM_MS  3000  /* a probe for windows longer than this waits ... */
@@ -115,7 +117,8 @@ static int64_t next_opening(const struct governor *g, int64_t now)
 /* Where runs are slow, so many a second that few are on their way when the first refusal comes back. */
 static int64_t next_headerless(struct governor *g, int64_t now)
 {
-    int64_t gap = g->latency_ms > GAP_MS * 200 ? GAP_MS : (int64_t)g->latency_ms / 200;
+    int64_t gap =
+        g->latency_ms > BLIND_GAP_MS * BLIND_GAPS ? BLIND_GAP_MS : (int64_t)g->latency_ms / BLIND_GAPS;
     int64_t trusted, spaced;
 
     if (g->pacer.rate > 0)

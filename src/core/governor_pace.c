@@ -4,10 +4,11 @@
 #define CLIMB         0.05 /* per second, until the first refusal */
 #define FIRST_CUTS    4    /* larger ones, while the rate is not known well */
 #define FIRST_CUT     0.02
+#define COARSE_CUT    0.08 /* the same without headers, where a refusal costs a pause */
 #define CUT           0.003
 #define MOST_AGAIN    5      /* more of these for one flight */
 #define REFUSED_SHARE 0.0140 /* aimed at */
-#define COARSE_SHARE  0.003  /* the same, where a refusal costs a pause */
+#define COARSE_SHARE  0.0015 /* the same, where a refusal costs a pause */
 #define CALM          100    /* sends without a refusal that double the square root of the step */
 #define CALM_MOST     1000
 #define QUIET         200  /* the same where the rate is known: rarely are so many in a row not refused */
@@ -63,6 +64,13 @@ void pacer_grow(struct pacer *p)
     p->rate = bounded(p, p->rate * (1 + step));
 }
 
+static double cut_of(const struct pacer *p)
+{
+    if (p->cuts <= FIRST_CUTS)
+        return p->coarse ? COARSE_CUT : FIRST_CUT;
+    return p->coarse ? FIRST_CUT : CUT;
+}
+
 bool pacer_cut(struct pacer *p, int64_t sent_ms, int64_t now_ms)
 {
     if (sent_ms < p->cut_ms) {
@@ -76,6 +84,6 @@ bool pacer_cut(struct pacer *p, int64_t sent_ms, int64_t now_ms)
     p->climbing = false;
     if (p->cuts <= FIRST_CUTS)
         p->cuts++;
-    p->rate = bounded(p, p->rate * (1 - (p->cuts > FIRST_CUTS && !p->coarse ? CUT : FIRST_CUT)));
+    p->rate = bounded(p, p->rate * (1 - cut_of(p)));
     return true;
 }

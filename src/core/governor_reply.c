@@ -101,13 +101,15 @@ static double admitted_per_ms(const struct governor *g, double span, int64_t now
     return (1 + send_log_between(&g->log, now - (int64_t)span, now)) / span;
 }
 
-/* Over the time that twenty sends should take; pauses are in it, so not much less than over two minutes. */
+/* Over the time that twenty sends should take, since the start at most; pauses are in it, so not much less
+ * than over two minutes. */
 static double admitted_lately(const struct governor *g, int64_t now)
 {
     double most = (double)(now - g->first_ms), span = 20 / g->pacer.rate, lately, floor_of_it;
 
-    most = most < 2000 ? 2000 : most < RATE_SPAN_MS ? most : RATE_SPAN_MS;
-    span = span < 2000 ? 2000 : span > most ? most : span;
+    most = most < 1000 ? 1000 : most < RATE_SPAN_MS ? most : RATE_SPAN_MS;
+    span = span < 2000 ? 2000 : span;
+    span = span < most ? span : most;
     lately = admitted_per_ms(g, span, now);
     floor_of_it = 0.8 * admitted_per_ms(g, most, now);
     return lately > floor_of_it ? lately : floor_of_it;

@@ -65,6 +65,23 @@ static void test_no_headers_refused(void **state)
     assert_string_equal(governor_reason(&g), "paced by the server's rate limit");
 }
 
+/* Refused twice in the first second: the rate is that of this second, not half of it. */
+static void test_no_headers_refused_at_once(void **state)
+{
+    struct governor g = fresh(256);
+    int64_t now = send_more(&g, 10, 0);
+
+    (void)state;
+    succeed(&g, 0, now + 1);
+    now = send_more(&g, 1, now + 1);
+    refuse(&g, g.log.next - 1, -1, 0, now + 100);
+    assert_true(g.pacer.rate > 0.008);
+    now = send_more(&g, 1, now + 100);
+    assert_true(now < 1500);
+    refuse(&g, g.log.next - 1, -1, 0, now);
+    assert_true(g.pacer.rate > 0.007);
+}
+
 static void test_no_limit(void **state)
 {
     struct governor g = fresh(256);
@@ -335,6 +352,7 @@ int main(void)
         cmocka_unit_test(test_opening),
         cmocka_unit_test(test_no_headers),
         cmocka_unit_test(test_no_headers_refused),
+        cmocka_unit_test(test_no_headers_refused_at_once),
         cmocka_unit_test(test_no_limit),
         cmocka_unit_test(test_counting),
         cmocka_unit_test(test_explores),
