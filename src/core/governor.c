@@ -5,9 +5,11 @@
 
 #include "core/governor_internal.h"
 
-#define FAR_MS (INT64_C(1) << 61)
-#define START  0.96 /* of what a short window allows: where the pace begins */
-#define ROOM   2    /* times what the rate and the latency need in flight */
+#define FAR_MS      (INT64_C(1) << 61)
+#define START       0.96 /* of what a short window allows: where the pace begins */
+#define FAR_BELOW   0.6  /* of it: the pace climbs again ... */
+#define CLIMB_AFTER 20   /* ... when so many were sent since a refusal */
+#define ROOM        2    /* times what the rate and the latency need in flight */
 
 /* A clock that went back, or is far off, moves on from where it was. */
 int64_t governor_clock(struct governor *g, int64_t now_ms)
@@ -115,6 +117,14 @@ static void start_pacing(struct governor *g, int64_t now)
     pacer_set(&g->pacer, START * limit / (double)bank_window_ms(g->bank.best), now);
 }
 
+/* Far below what the longest plausible window allows, and nothing was refused for a while. */
+static bool may_climb(const struct governor *g)
+{
+    double rate = governor_usable(g, (double)g->limit_in_force) / (double)bank_longest_ms(&g->bank);
+
+    return !g->pacer.climbing && g->pacer.quiet >= CLIMB_AFTER && g->pacer.rate < FAR_BELOW * rate;
+}
+
 static enum governor_mode mode_by_limit(struct governor *g)
 {
     if (!bank_fits(&g->bank))
@@ -134,6 +144,8 @@ void governor_choose_mode(struct governor *g, int64_t now)
         g->mode = mode_by_limit(g);
     else
         g->mode = g->silent > 0 ? GOVERNOR_HEADERLESS : GOVERNOR_OPENING;
+    if (g->mode == GOVERNOR_PACING && was == GOVERNOR_PACING && may_climb(g))
+        g->pacer.climbing = true;
     if (g->mode == was)
         return;
     if (g->mode == GOVERNOR_PACING)

@@ -141,6 +141,21 @@ static void test_pace_outlives_a_storm(void **state)
     assert_true(g.pacer.rate == rate);
 }
 
+/* Once the window turns out to be the shorter one, the pace that began with the longer is not kept. */
+static void test_climbs_when_far_below_the_limit(void **state)
+{
+    struct governor g = paced(1000);
+    int64_t now = send_more(&g, 40, 10);
+
+    (void)state;
+    g.pacer.climbing = false;
+    pacer_set(&g.pacer, 0.008, now);
+    now = send_more(&g, 20, now);
+    assert_true(g.pacer.rate < 0.0082);
+    now = send_more(&g, 100, now);
+    assert_true(g.pacer.rate > 0.010);
+}
+
 /* Replies take long; what was not refused in between was admitted. */
 static void test_refusals_apart_are_no_row(void **state)
 {
@@ -166,6 +181,7 @@ int main(void)
         cmocka_unit_test(test_falls_back_where_the_window_is_longer),
         cmocka_unit_test(test_limit_that_refusals_told_before),
         cmocka_unit_test(test_pace_outlives_a_storm),
+        cmocka_unit_test(test_climbs_when_far_below_the_limit),
         cmocka_unit_test(test_refusals_apart_are_no_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
