@@ -190,15 +190,17 @@ static void unblock_directory(struct engine *e, const char *path)
     }
 }
 
-static void try_again(struct live *l, enum live_step step, int64_t in_ms)
+static void ask_again_for_room(struct live *l)
 {
-    l->retry_ms = clock_mono_ms() + in_ms;
-    live_step_to(&l->engine->live, l, step);
+    struct live_table *t = &l->engine->live;
+    live_unpark(t, l);
+    l->retry_ms = clock_mono_ms() + ROOM_RETRY_MS;
+    live_step_to(t, l, STEP_ROOM);
 }
 
 static void park(struct live *l)
 {
-    try_again(l, STEP_PARKED, BLOCKED_RETRY_MS);
+    live_park(&l->engine->live, l, clock_mono_ms() + BLOCKED_RETRY_MS);
 }
 
 static void on_published(void *arg, const struct publish_result *r)
@@ -218,7 +220,7 @@ static void on_published(void *arg, const struct publish_result *r)
         block_directory(e, l->row.path, r->detail);
         return;
     }
-    l->retry_ms = 0;
+    live_unpark(&e->live, l);
     unblock_directory(e, l->row.path);
     if (r->moved[0] != '\0') {
         memcpy(l->moved, r->moved, sizeof l->moved);
@@ -250,7 +252,7 @@ static bool wait_for_room(struct live *l)
         return false;
     enum place_room room = place_make_room(l->engine, l->row.stem, l->row.id, on_room, l);
     if (room == ROOM_LATER)
-        try_again(l, STEP_ROOM, ROOM_RETRY_MS);
+        ask_again_for_room(l);
     return room != ROOM_IS_THERE;
 }
 
@@ -405,7 +407,7 @@ void deliver_retry_parked(struct engine *e, int64_t now_ms)
 {
     if (e->live.steps[STEP_ROOM] + e->live.steps[STEP_PARKED] == 0)
         return;
-    for (struct live *l = e->live.first, *next; l != NULL; l = next) {
+    for (struct live *l = e->live.busy.first, *next; l != NULL; l = next) {
         next = l->next;
         if ((l->step == STEP_ROOM || l->step == STEP_PARKED) && l->retry_ms <= now_ms)
             publish(l);

@@ -237,16 +237,12 @@ static void fail_expired(struct engine *e, int64_t unix_ms)
 /* ---- the end of a run ---- */
 
 /* Outcomes that cannot be written are tried again for ever; that is no progress to wait for, but that a name
- * becomes free is. Which those are is found by a walk, so first what needs none: this is asked at every step.
- */
+ * becomes free is. */
 static bool writing(const struct engine *e)
 {
-    const size_t *steps = e->live.steps;
-    if (live_busy(&e->live) > steps[STEP_PARKED] + steps[STEP_PUBLISH] || store_queued(e->store) > 0)
-        return true;
     size_t stuck = live_stuck(&e->live);
-    return live_busy(&e->live) > stuck ||
-           publish_queued(e->publish) > stuck - steps[STEP_PARKED] + e->places.count;
+    return live_busy(&e->live) > stuck || store_queued(e->store) > 0 ||
+           publish_queued(e->publish) > stuck - e->live.steps[STEP_PARKED] + e->places.count;
 }
 
 static int finished_status(const struct engine *e)
@@ -352,7 +348,7 @@ static int64_t next_parked(const struct engine *e)
 {
     int64_t at = INT64_MAX;
     if (e->live.steps[STEP_ROOM] + e->live.steps[STEP_PARKED] > 0)
-        for (const struct live *l = e->live.first; l != NULL; l = l->next)
+        for (const struct live *l = e->live.busy.first; l != NULL; l = l->next)
             if (l->step == STEP_ROOM || l->step == STEP_PARKED)
                 at = earliest(at, l->retry_ms);
     return at;
@@ -440,4 +436,5 @@ void engine_before_sleep(uv_prepare_t *handle)
     struct engine *e = handle->data;
     if (!e->stopped)
         step(e);
+    store_end_turn(e->store);
 }

@@ -18,6 +18,34 @@ static int compare_numbers(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+static struct live_list *list_of(struct live_table *t, enum live_step step)
+{
+    return step == STEP_CANDIDATE ? &t->candidates : &t->busy;
+}
+
+static void append(struct live_list *list, struct live *l)
+{
+    l->prev = list->last;
+    l->next = NULL;
+    if (list->last != NULL)
+        list->last->next = l;
+    else
+        list->first = l;
+    list->last = l;
+}
+
+static void unlink_from(struct live_list *list, struct live *l)
+{
+    if (l->prev != NULL)
+        l->prev->next = l->next;
+    else
+        list->first = l->next;
+    if (l->next != NULL)
+        l->next->prev = l->prev;
+    else
+        list->last = l->prev;
+}
+
 struct live *live_add(struct live_table *t, struct engine *e, struct job_row *row)
 {
     struct live *l = calloc(1, sizeof *l);
@@ -33,12 +61,7 @@ struct live *live_add(struct live_table *t, struct engine *e, struct job_row *ro
         free(l);
         return NULL;
     }
-    l->prev = t->last;
-    if (t->last != NULL)
-        t->last->next = l;
-    else
-        t->first = l;
-    t->last = l;
+    append(&t->candidates, l);
     t->count++;
     t->steps[l->step]++;
     return l;
@@ -85,9 +108,29 @@ void live_unbar(struct live_table *t)
 
 void live_step_to(struct live_table *t, struct live *l, enum live_step step)
 {
+    struct live_list *from = list_of(t, l->step), *to = list_of(t, step);
     t->steps[l->step]--;
     l->step = step;
     t->steps[step]++;
+    if (from == to)
+        return;
+    unlink_from(from, l);
+    append(to, l);
+}
+
+void live_park(struct live_table *t, struct live *l, int64_t retry_ms)
+{
+    t->stuck += !l->stuck;
+    l->stuck = true;
+    l->retry_ms = retry_ms;
+    live_step_to(t, l, STEP_PARKED);
+}
+
+void live_unpark(struct live_table *t, struct live *l)
+{
+    t->stuck -= l->stuck;
+    l->stuck = false;
+    l->retry_ms = 0;
 }
 
 void live_clear_attempt(struct live *l)
@@ -109,14 +152,8 @@ void live_clear_attempt(struct live *l)
 void live_remove(struct live_table *t, struct live *l)
 {
     tdelete(l, &t->by_id, compare_ids);
-    if (l->prev != NULL)
-        l->prev->next = l->next;
-    else
-        t->first = l->next;
-    if (l->next != NULL)
-        l->next->prev = l->prev;
-    else
-        t->last = l->prev;
+    live_unpark(t, l);
+    unlink_from(list_of(t, l->step), l);
     t->count--;
     t->steps[l->step]--;
     live_clear_attempt(l);
@@ -126,11 +163,8 @@ void live_remove(struct live_table *t, struct live *l)
 
 void live_drop_candidates(struct live_table *t)
 {
-    for (struct live *l = t->first, *next; l != NULL; l = next) {
-        next = l->next;
-        if (l->step == STEP_CANDIDATE)
-            live_remove(t, l);
-    }
+    while (t->candidates.first != NULL)
+        live_remove(t, t->candidates.first);
 }
 
 size_t live_busy(const struct live_table *t)
@@ -140,11 +174,7 @@ size_t live_busy(const struct live_table *t)
 
 size_t live_stuck(const struct live_table *t)
 {
-    size_t stuck = 0;
-    if (t->steps[STEP_PARKED] + t->steps[STEP_PUBLISH] > 0)
-        for (const struct live *l = t->first; l != NULL; l = l->next)
-            stuck += l->step == STEP_PARKED || (l->step == STEP_PUBLISH && l->retry_ms != 0);
-    return stuck;
+    return t->stuck;
 }
 
 size_t live_in_flight(const struct live_table *t)

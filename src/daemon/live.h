@@ -55,13 +55,20 @@ struct live {
     char moved[320];                  /* behind end.moved */
     char *owned_code, *owned_message; /* behind end.code, end.message */
     int64_t retry_ms;         /* STEP_ROOM, STEP_PARKED; after that one it stays while it is tried again */
-    struct live *prev, *next; /* all of them, in the order they were loaded */
+    bool stuck;               /* parked, or tried again after that */
+    struct live *prev, *next; /* of its list */
+};
+
+struct live_list {
+    struct live *first, *last;
 };
 
 struct live_table {
-    void *by_id; /* tsearch(3) tree */
-    struct live *first, *last;
+    void *by_id;                 /* tsearch(3) tree */
+    struct live_list candidates; /* in the order they were loaded */
+    struct live_list busy;       /* all others, in the order they ceased to be candidates */
     size_t count;
+    size_t stuck;                  /* how many are that */
     size_t steps[STEP_SETTLE + 1]; /* how many are in each step */
     void *barred_new, *barred;     /* tsearch(3) trees of ids */
 };
@@ -77,6 +84,9 @@ bool live_bar_round(struct live_table *t);
 /* Ends the round: what was barred before it began may be loaded again. */
 void live_unbar(struct live_table *t);
 void live_step_to(struct live_table *t, struct live *l, enum live_step step);
+/* To STEP_PARKED until then (monotonic ms); and its outcome was written after all. */
+void live_park(struct live_table *t, struct live *l, int64_t retry_ms);
+void live_unpark(struct live_table *t, struct live *l);
 void live_remove(struct live_table *t, struct live *l); /* frees it and all it owns */
 /* Forgets every candidate. */
 void live_drop_candidates(struct live_table *t);

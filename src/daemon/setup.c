@@ -386,8 +386,9 @@ static void on_walk(uv_handle_t *handle, void *arg)
 
 static void free_memory(struct engine *e)
 {
-    while (e->live.first != NULL)
-        live_remove(&e->live, e->live.first);
+    live_drop_candidates(&e->live);
+    while (e->live.busy.first != NULL)
+        live_remove(&e->live, e->live.busy.first);
     do
         live_unbar(&e->live);
     while (live_bar_round(&e->live));

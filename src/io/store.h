@@ -14,10 +14,10 @@
  * are.
  *
  * Reads run on the caller's thread on a second, read-only connection and see what is committed, at the latest
- * when done is called. What is in memory is ahead of it: the owner of a job in memory knows better. A store
- * opened for reading only (the operator's command) has no thread and no loop; whether a read failed tells
- * store_error(). A process opens a state once: closing a second handle would drop the locks of the first
- * (POSIX).
+ * when done is called; those of one turn of the loop may all see the same moment: store_end_turn(). What is
+ * in memory is ahead of it: the owner of a job in memory knows better. A store opened for reading only (the
+ * operator's command) has no thread and no loop; whether a read failed tells store_error(). A process opens a
+ * state once: closing a second handle would drop the locks of the first (POSIX).
  *
  * Memory: 8 MiB of cache for the writer, 4 MiB for the reader, what is queued, and a second copy of the one
  * reply that is being written. Times: Unix ms (they outlive a boot). Paths and stems are bytes, relative to
@@ -62,6 +62,10 @@ enum store_rc store_open_readonly(struct store **out, const char *dir, char *mes
 bool store_close(struct store *s);
 /* Why a read failed, or NULL. */
 const char *store_error(const struct store *s);
+/* To be called whenever the loop is about to sleep, or never: from the first call on, writes wait for the
+ * next one and are then committed together, and the reads between two calls see the same moment. While they
+ * are not over, the write-ahead log cannot shrink. */
+void store_end_turn(struct store *s);
 /* The disk is full (true): the writes wait, tried again every second, no done is called; or there is room
  * again (false). */
 void store_on_full(struct store *s, void (*fn)(void *arg, bool full), void *arg);

@@ -156,12 +156,13 @@ struct writer {
     struct connection c;
     char bug[200];
     int wal_frames, checkpoint_at;
+    bool hindered; /* the last checkpoint could not copy all that was in the log */
     bool vacuuming;
     bool tidy; /* looked for something to tidy up since the last batch */
 };
 /* c is taken over. 0 or an errno. */
 int writer_start(struct writer *w, uv_async_t *async, const struct connection *c);
-void writer_queue(struct writer *w, struct op *op);
+void writer_queue(struct writer *w, struct op_list *ops); /* all of them; empty afterwards */
 /* Lets the queue become durable, ends the thread, drops what is left. False: what is on disk may not be
  * synced again. */
 bool writer_stop(struct writer *w);
@@ -177,6 +178,7 @@ int writer_saved(struct writer *w, enum ledger_saving how);
 /* The job's outcome took this name: whoever's lay there is gone from there (store_placed()). */
 int writer_vacate(struct writer *w, int64_t job, const char *stem, const char *moved);
 void op_list_init(struct op_list *l);
+void op_list_append(struct op_list *l, struct op *op);
 void op_list_free(struct op_list *l);
 
 /* ---- store_open.c ---- */
@@ -194,6 +196,9 @@ struct store {
     void (*on_full)(void *arg, bool full);
     void *full_arg;
     bool fatal_reported, full_reported;
+    bool in_turn;             /* the reads of this turn of the loop are in one transaction */
+    bool has_turns;           /* the loop tells of their ends: */
+    struct op_list submitted; /* the writes of this one go to the thread together */
     bool read_failed;
     char read_error[320];
 };
@@ -202,6 +207,10 @@ struct store {
 void *store_op(struct store *s, size_t size, int (*exec)(struct writer *, struct op *), store_done_fn done,
                void *arg);
 void store_submit(struct store *s, struct op *op);
+/* The start of every read: query_on() the reader. */
+struct query read_on(struct store *s, const char *sql);
+/* The reads of this turn are over: the next one sees what is committed by then. */
+void store_end_reads(struct store *s);
 /* Ends a read; false: it failed, and so has the store. */
 bool store_end_read(struct store *s, struct query *q);
 void store_out_of_memory(struct store *s);

@@ -45,8 +45,8 @@ static struct job_row *collect(struct store *s, struct query *q, size_t *count)
 
 struct job_row *store_file_jobs(struct store *s, int64_t file_id, size_t *count)
 {
-    struct query q = query_on(&s->reader, "SELECT " JOB_COLUMNS " FROM jobs j INDEXED BY jobs_file"
-                                          " WHERE j.file_id = ? ORDER BY j.document, j.id");
+    struct query q = read_on(s, "SELECT " JOB_COLUMNS " FROM jobs j INDEXED BY jobs_file"
+                                " WHERE j.file_id = ? ORDER BY j.document, j.id");
     query_int(&q, file_id);
     return collect(s, &q, count);
 }
@@ -55,14 +55,13 @@ struct job_row *store_load_ready(struct store *s, size_t max,
                                  bool (*skip)(void *arg, int64_t job, const char *workflow, const char *path),
                                  void *arg, size_t *count)
 {
-    struct query q =
-        query_on(&s->reader,
-                 "SELECT " JOB_COLUMNS ", b.body, f.dev, f.ino, f.size, f.mtime_ns, f.btime_ns"
-                 " FROM jobs j INDEXED BY jobs_ready CROSS JOIN files f ON f.id = j.file_id"
-                 " LEFT JOIN bodies b ON b.job_id = j.id WHERE j.state = 0 AND j.due_ms = 0 AND j.blocked = 0"
-                 " AND (j.after_job = 0 OR NOT EXISTS"
-                 "  (SELECT 1 FROM jobs before WHERE before.id = j.after_job AND before.state IN (1, 2)))"
-                 " ORDER BY j.priority DESC, j.seen_ms, j.path, j.document");
+    struct query q = read_on(
+        s, "SELECT " JOB_COLUMNS ", b.body, f.dev, f.ino, f.size, f.mtime_ns, f.btime_ns"
+           " FROM jobs j INDEXED BY jobs_ready CROSS JOIN files f ON f.id = j.file_id"
+           " LEFT JOIN bodies b ON b.job_id = j.id WHERE j.state = 0 AND j.due_ms = 0 AND j.blocked = 0"
+           " AND (j.after_job = 0 OR NOT EXISTS"
+           "  (SELECT 1 FROM jobs before WHERE before.id = j.after_job AND before.state IN (1, 2)))"
+           " ORDER BY j.priority DESC, j.seen_ms, j.path, j.document");
     struct job_list l = {0};
     while (l.count < max && l.bytes < READY_BYTES_MAX && query_row(&q)) {
         const char *path = (const char *)sqlite3_column_text(q.stmt, 2);
@@ -80,10 +79,10 @@ struct job_row *store_load_ready(struct store *s, size_t max,
  * of it, since one of them descends. */
 int64_t store_ready_before(struct store *s, const struct job_row *r)
 {
-    struct query q = query_on(
-        &s->reader, "SELECT count(*) + (SELECT count(*) FROM jobs INDEXED BY jobs_ready WHERE " SQL_READY
-                    "                    AND priority = ?1 AND (seen_ms, path, document) < (?2, ?3, ?4))"
-                    " FROM jobs INDEXED BY jobs_ready WHERE " SQL_READY " AND priority > ?1");
+    struct query q =
+        read_on(s, "SELECT count(*) + (SELECT count(*) FROM jobs INDEXED BY jobs_ready WHERE " SQL_READY
+                   "                    AND priority = ?1 AND (seen_ms, path, document) < (?2, ?3, ?4))"
+                   " FROM jobs INDEXED BY jobs_ready WHERE " SQL_READY " AND priority > ?1");
     query_int(&q, r->priority);
     query_int(&q, r->seen_ms);
     query_name(&q, r->path);
@@ -95,7 +94,7 @@ int64_t store_ready_before(struct store *s, const struct job_row *r)
 /* The first number of an index, or 0. */
 static int64_t first_of(struct store *s, const char *sql)
 {
-    struct query q = query_on(&s->reader, sql);
+    struct query q = read_on(s, sql);
     int64_t value = query_row(&q) ? sqlite3_column_int64(q.stmt, 0) : 0;
     return store_end_read(s, &q) ? value : 0;
 }
@@ -120,9 +119,8 @@ int64_t store_next_expiry(struct store *s)
 
 struct job_row *store_load_expired(struct store *s, int64_t now_ms, size_t max, size_t *count)
 {
-    struct query q =
-        query_on(&s->reader, "SELECT " JOB_COLUMNS " FROM jobs j INDEXED BY jobs_expiring"
-                             " WHERE " SQL_EXPIRING " AND expires_ms <= ? ORDER BY expires_ms LIMIT ?");
+    struct query q = read_on(s, "SELECT " JOB_COLUMNS " FROM jobs j INDEXED BY jobs_expiring"
+                                " WHERE " SQL_EXPIRING " AND expires_ms <= ? ORDER BY expires_ms LIMIT ?");
     query_int(&q, now_ms);
     query_limit(&q, max);
     return collect(s, &q, count);
@@ -130,7 +128,7 @@ struct job_row *store_load_expired(struct store *s, int64_t now_ms, size_t max, 
 
 static struct job_row *page(struct store *s, const char *sql, int64_t after, size_t max, size_t *count)
 {
-    struct query q = query_on(&s->reader, sql);
+    struct query q = read_on(s, sql);
     query_int(&q, after);
     query_limit(&q, max);
     return collect(s, &q, count);
@@ -163,8 +161,8 @@ struct job_row *store_load_open(struct store *s, int64_t after, size_t max, size
 struct job_row *store_load_strays(struct store *s, const struct file_sig *sig, size_t max, size_t *count)
 {
     struct query q =
-        query_on(&s->reader, "SELECT " JOB_COLUMNS " FROM jobs j INDEXED BY jobs_strays WHERE " SQL_STRAY
-                             " AND ino = ?1 AND " SQL_SAME_FILE("") " ORDER BY dev DESC, id DESC LIMIT ?4");
+        read_on(s, "SELECT " JOB_COLUMNS " FROM jobs j INDEXED BY jobs_strays WHERE " SQL_STRAY
+                   " AND ino = ?1 AND " SQL_SAME_FILE("") " ORDER BY dev DESC, id DESC LIMIT ?4");
     query_int(&q, (int64_t)sig->ino);
     query_int(&q, (int64_t)sig->dev);
     query_int(&q, sig->btime_ns);
@@ -174,8 +172,8 @@ struct job_row *store_load_strays(struct store *s, const struct file_sig *sig, s
 
 struct job_row *store_load_unplaced(struct store *s, int64_t after, size_t max, size_t *count)
 {
-    struct query q = query_on(&s->reader, "SELECT " JOB_COLUMNS " FROM jobs j INDEXED BY jobs_unplaced"
-                                          " WHERE " SQL_UNPLACED " AND id > ? ORDER BY id LIMIT ?");
+    struct query q = read_on(s, "SELECT " JOB_COLUMNS " FROM jobs j INDEXED BY jobs_unplaced"
+                                " WHERE " SQL_UNPLACED " AND id > ? ORDER BY id LIMIT ?");
     query_int(&q, after);
     query_limit(&q, max);
     return collect(s, &q, count);
@@ -183,8 +181,8 @@ struct job_row *store_load_unplaced(struct store *s, int64_t after, size_t max, 
 
 struct job_row *store_load_astray(struct store *s, const char *stem, int64_t except_job, size_t *count)
 {
-    struct query q = query_on(&s->reader, "SELECT " JOB_COLUMNS " FROM jobs j INDEXED BY jobs_astray"
-                                          " WHERE " SQL_ASTRAY " AND placed = ? AND id <> ?");
+    struct query q = read_on(s, "SELECT " JOB_COLUMNS " FROM jobs j INDEXED BY jobs_astray"
+                                " WHERE " SQL_ASTRAY " AND placed = ? AND id <> ?");
     query_name(&q, stem);
     query_int(&q, except_job);
     return collect(s, &q, count);
@@ -192,8 +190,8 @@ struct job_row *store_load_astray(struct store *s, const char *stem, int64_t exc
 
 struct job_row *store_load_foreign_sandbox(struct store *s, const char *endpoint, size_t max, size_t *count)
 {
-    struct query q = query_on(&s->reader, "SELECT " JOB_COLUMNS " FROM jobs j INDEXED BY jobs_sandbox"
-                                          " WHERE " SQL_SANDBOX " AND endpoint IS NOT ? ORDER BY id LIMIT ?");
+    struct query q = read_on(s, "SELECT " JOB_COLUMNS " FROM jobs j INDEXED BY jobs_sandbox"
+                                " WHERE " SQL_SANDBOX " AND endpoint IS NOT ? ORDER BY id LIMIT ?");
     query_text(&q, endpoint);
     query_limit(&q, max);
     return collect(s, &q, count);
@@ -204,7 +202,7 @@ struct job_row *store_load_foreign_sandbox(struct store *s, const char *endpoint
 bool store_counts(struct store *s, struct store_counts *out)
 {
     int64_t n[TALLY_COUNT] = {0};
-    struct query q = query_on(&s->reader, "SELECT class, n FROM tally");
+    struct query q = read_on(s, "SELECT class, n FROM tally");
     *out = (struct store_counts){0};
     while (query_row(&q)) {
         int64_t class = sqlite3_column_int64(q.stmt, 0);
@@ -253,20 +251,18 @@ bool store_list(struct store *s, int state, const char *workflow,
                 bool (*row)(void *arg, const struct job_row *r), void *arg)
 {
     bool more = true;
-    struct query q =
-        query_on(&s->reader, "SELECT " JOB_COLUMNS " FROM files f CROSS JOIN jobs j INDEXED BY jobs_file"
-                             " ON j.file_id = f.id WHERE " SQL_CURRENT
-                             " AND (?1 < 0 OR j.state = ?1) AND (?2 IS NULL OR j.workflow = ?2)"
-                             " ORDER BY f.path, j.document");
+    struct query q = read_on(s, "SELECT " JOB_COLUMNS " FROM files f CROSS JOIN jobs j INDEXED BY jobs_file"
+                                " ON j.file_id = f.id WHERE " SQL_CURRENT
+                                " AND (?1 < 0 OR j.state = ?1) AND (?2 IS NULL OR j.workflow = ?2)"
+                                " ORDER BY f.path, j.document");
     query_int(&q, state);
     query_text(&q, workflow);
     if (!hand_out(s, &q, row, arg, &more) || !more)
         return !s->read_failed;
     /* Last, those whose file is forgotten but whose request is still on its way. */
-    q = query_on(&s->reader,
-                 "SELECT " JOB_COLUMNS " FROM jobs j INDEXED BY jobs_open WHERE " SQL_OPEN " AND " SQL_CURRENT
-                 " AND (?1 < 0 OR j.state = ?1) AND (?2 IS NULL OR j.workflow = ?2)"
-                 " AND NOT EXISTS(SELECT 1 FROM files f WHERE f.id = j.file_id) ORDER BY j.path");
+    q = read_on(s, "SELECT " JOB_COLUMNS " FROM jobs j INDEXED BY jobs_open WHERE " SQL_OPEN
+                   " AND " SQL_CURRENT " AND (?1 < 0 OR j.state = ?1) AND (?2 IS NULL OR j.workflow = ?2)"
+                   " AND NOT EXISTS(SELECT 1 FROM files f WHERE f.id = j.file_id) ORDER BY j.path");
     query_int(&q, state);
     query_text(&q, workflow);
     return hand_out(s, &q, row, arg, &more);

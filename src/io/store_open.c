@@ -283,6 +283,7 @@ bool store_close(struct store *s)
         return true;
     }
     struct writer *w = s->writer;
+    store_end_turn(s);
     bool sound = writer_stop(w);
     (sound ? connection_close : connection_leave)(&s->reader);
     (sound ? connection_close : connection_leave)(&w->c);
@@ -358,6 +359,7 @@ static void on_async(uv_async_t *handle)
         return;
     }
     report_full(s, full);
+    store_end_reads(s); /* what is reported now is seen by who is told */
     report_done(s, &finished);
     if (s->queued == 0)
         uv_unref((uv_handle_t *)&s->async); /* idle: the loop may end */
@@ -377,6 +379,14 @@ static void store_fail(struct store *s, const char *message)
 void store_out_of_memory(struct store *s)
 {
     store_fail(s, "out of memory");
+}
+
+void store_end_turn(struct store *s)
+{
+    store_end_reads(s);
+    s->has_turns = true;
+    if (s->submitted.first != NULL)
+        writer_queue(s->writer, &s->submitted);
 }
 
 bool store_end_read(struct store *s, struct query *q)
@@ -405,7 +415,9 @@ void store_submit(struct store *s, struct op *op)
 {
     s->queued++;
     uv_ref((uv_handle_t *)&s->async);
-    writer_queue(s->writer, op);
+    op_list_append(&s->submitted, op);
+    if (!s->has_turns)
+        writer_queue(s->writer, &s->submitted);
 }
 
 size_t packed_size(const char *text)

@@ -19,6 +19,9 @@
 /* In pages of the write-ahead log. */
 #define CHECKPOINT_IDLE 1000
 #define CHECKPOINT_BUSY 8000
+/* Readers were in the way of the last one: so soon it is tried again, or the log would grow by as much again.
+ */
+#define CHECKPOINT_AGAIN 500
 /* Free pages are given back in small steps while idle, once they are many; some are kept, they will be
  * needed. */
 #define VACUUM_FROM    4096
@@ -32,7 +35,7 @@ void op_list_init(struct op_list *l)
     *l = (struct op_list){0};
 }
 
-static void op_list_append(struct op_list *l, struct op *op)
+void op_list_append(struct op_list *l, struct op *op)
 {
     op->next = NULL;
     if (l->first == NULL)
@@ -273,8 +276,10 @@ static void consider_vacuum(struct writer *w)
 /* As far as readers allow; they are not waited for. False: fatal. */
 static bool checkpoint(struct writer *w)
 {
-    int rc = sqlite3_wal_checkpoint_v2(w->c.db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    int frames = 0, copied = 0;
+    int rc = sqlite3_wal_checkpoint_v2(w->c.db, NULL, SQLITE_CHECKPOINT_PASSIVE, &frames, &copied);
     w->checkpoint_at = w->wal_frames;
+    w->hindered = rc == SQLITE_OK && copied < frames;
     if (rc != SQLITE_OK) {
         w->c.system_error = sqlite3_system_errno(w->c.db);
         snprintf(w->c.message, sizeof w->c.message, "%s", sqlite3_errmsg(w->c.db));
@@ -357,7 +362,7 @@ static bool do_batch(struct writer *w, struct op_list *batch)
     op_list_join(&w->finished, batch);
     pthread_mutex_unlock(&w->lock);
     signal_loop(w);
-    return !checkpoint_due(w, CHECKPOINT_BUSY) || checkpoint(w);
+    return !checkpoint_due(w, w->hindered ? CHECKPOINT_AGAIN : CHECKPOINT_BUSY) || checkpoint(w);
 }
 
 static void *writer_main(void *arg)
@@ -408,10 +413,10 @@ int writer_start(struct writer *w, uv_async_t *async, const struct connection *c
     return create_thread(w);
 }
 
-void writer_queue(struct writer *w, struct op *op)
+void writer_queue(struct writer *w, struct op_list *ops)
 {
     pthread_mutex_lock(&w->lock);
-    op_list_append(&w->queue, op);
+    op_list_join(&w->queue, ops);
     pthread_cond_signal(&w->wake);
     pthread_mutex_unlock(&w->lock);
 }

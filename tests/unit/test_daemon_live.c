@@ -27,14 +27,24 @@ static void jobs_are_counted_by_step(void **state)
     live_step_to(&t, b, STEP_SETTLE);
     assert_int_equal(live_busy(&t), 2);
     assert_int_equal(live_in_flight(&t), 1);
+    assert_ptr_equal(t.busy.first, a);
+    assert_ptr_equal(t.busy.last, b);
+    assert_ptr_equal(t.candidates.first, t.candidates.last);
+    live_step_to(&t, a, STEP_CANDIDATE); /* behind the one that stayed */
+    assert_ptr_equal(t.candidates.last, a);
+    assert_ptr_equal(t.busy.first, b);
+    live_step_to(&t, a, STEP_INTENT);
+    assert_ptr_equal(t.busy.last, a);
     live_drop_candidates(&t);
     assert_int_equal(t.count, 2);
     assert_null(live_find(&t, 3));
     assert_ptr_equal(live_find(&t, 1), a);
     live_remove(&t, a);
     live_remove(&t, b);
-    assert_null(t.first);
-    assert_null(t.last);
+    assert_null(t.busy.first);
+    assert_null(t.busy.last);
+    assert_null(t.candidates.first);
+    assert_null(t.candidates.last);
     assert_int_equal(live_busy(&t), 0);
 }
 

@@ -25,6 +25,50 @@ static void all_that_waits_shares_one_sync(void **state)
         assert_true(a[i].calls == 1 && a[i].order == before + i + 1);
 }
 
+static void what_a_turn_writes_shares_one_sync(void **state)
+{
+    struct fixture *f = *state;
+    store_end_turn(f->s);
+    disk.log_syncs = 0;
+    for (int i = 0; i < 100; i++)
+        store_set(f->s, "k", "v", NULL, NULL);
+    assert_int_equal(store_queued(f->s), 100);
+    store_end_turn(f->s);
+    wait_for_writes(f);
+    assert_int_equal(disk.log_syncs, 1);
+    store_set(f->s, "last", "1", NULL, NULL); /* and what no turn's end came for is not lost */
+    close_state(f);
+    open_state(f);
+    char *last = store_get(f->s, "last");
+    assert_string_equal(last, "1");
+    free(last);
+}
+
+static void assert_value(struct fixture *f, const char *want)
+{
+    char *value = store_get(f->s, "k");
+    assert_string_equal(value, want);
+    free(value);
+}
+
+static void what_a_turn_reads_is_of_one_moment(void **state)
+{
+    struct fixture *f = *state;
+    store_set(f->s, "k", "1", NULL, NULL);
+    wait_for_writes(f);
+    assert_value(f, "1");
+    disk.log_syncs = 0;
+    store_set(f->s, "k", "2", NULL, NULL);
+    while (disk.log_syncs == 0) {} /* the thread's doing */
+    assert_value(f, "1");
+    wait_for_writes(f); /* who is told of a write sees it */
+    assert_value(f, "2");
+    store_set(f->s, "k", "3", NULL, NULL);
+    wait_for_writes(f);
+    store_end_turn(f->s);
+    assert_value(f, "3");
+}
+
 static void write_log_pages(struct fixture *f, int jobs)
 {
     static char body[64 * 1024];
@@ -84,6 +128,8 @@ int main(void)
 #define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, mend)
     const struct CMUnitTest tests[] = {
         STORE_TEST(all_that_waits_shares_one_sync),
+        STORE_TEST(what_a_turn_writes_shares_one_sync),
+        STORE_TEST(what_a_turn_reads_is_of_one_moment),
         STORE_TEST(the_log_does_not_grow_for_ever),
         STORE_TEST(space_is_given_back),
     };
