@@ -241,6 +241,41 @@ static void a_scan_can_be_given_up(void **state)
         free(s.lines[--s.count]);
 }
 
+struct in_order {
+    char last[64];
+    size_t count;
+};
+
+static void expect_order(void *arg, enum scan_item item, const char *path, const char *note, int err)
+{
+    struct in_order *o = arg;
+    (void)note;
+    assert_int_equal(err, 0);
+    if (item == SCAN_DIR_DONE)
+        assert_int_equal(o->count, 300); /* after all that is in it */
+    if (item != SCAN_FILE)
+        return;
+    assert_true(strcmp(o->last, path) < 0);
+    snprintf(o->last, sizeof o->last, "%s", path);
+    o->count++;
+}
+
+static void job_files_are_seen_in_order(void **state)
+{
+    struct fixture *f = *state;
+    struct spool_scan *scan;
+    struct in_order o = {0};
+    for (int i = 299; i >= 0; i--) {
+        char name[32];
+        snprintf(name, sizeof name, "%03d.yaml", (i * 7) % 300);
+        put_file(&f->dir, name, "");
+    }
+    TEMPDIR_MUST(spool_scan_begin(f->spool, true, &scan) == 0);
+    while (spool_scan_step(scan, 10, expect_order, &o) > 0) {}
+    spool_scan_end(scan);
+    assert_int_equal(o.count, 300);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -253,6 +288,7 @@ int main(void)
         TEST(depth_is_bounded),
         TEST(names_that_are_nothing_to_us_bound_a_step_too),
         TEST(a_scan_can_be_given_up),
+        TEST(job_files_are_seen_in_order),
     };
     return cmocka_run_group_tests_name("io_spool_scan", tests, NULL, NULL);
 }
