@@ -133,7 +133,6 @@ static void recycle(struct http *h, struct transfer *t)
         return;
     }
     t->state = TRANSFER_IDLE;
-    t->body = NULL;
     http_list_add(&h->pool, t);
     h->pooled++;
 }

@@ -92,8 +92,6 @@ struct transfer {
     enum transfer_state state;
     CURL *easy;
     struct http_settings *settings;
-    const char *body;
-    size_t body_len, body_read;
     http_done_fn done;
     void *arg;
     uint64_t start_ns;

@@ -28,7 +28,7 @@ static long request_size(const struct transfer *t)
 
 static bool anything_sent(const struct transfer *t)
 {
-    return t->ready && (t->body_read > 0 || request_size(t) > t->sent_before);
+    return t->ready && request_size(t) > t->sent_before;
 }
 
 /* Called when the connection is ready, before the first byte of the request. Curl comes here again when
@@ -67,27 +67,6 @@ static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockad
         return CURL_SOCKET_BAD;
     }
     return http_loop_socket(t, address);
-}
-
-static size_t on_read(char *to, size_t size, size_t count, void *arg)
-{
-    struct transfer *t = arg;
-    size_t left = t->body_len - t->body_read;
-    size_t n = size * count < left ? size * count : left;
-    memcpy(to, t->body + t->body_read, n);
-    t->body_read += n;
-    return n;
-}
-
-/* The other guard against sending twice: a body that was begun cannot be read again. */
-static int on_seek(void *arg, curl_off_t offset, int origin)
-{
-    struct transfer *t = arg;
-    if (t->body_read == 0 && offset == 0 && origin == SEEK_SET) {
-        return CURL_SEEKFUNC_OK;
-    }
-    t->refused_again = true;
-    return CURL_SEEKFUNC_FAIL;
 }
 
 static int parse_status(const char *line, size_t len)
@@ -233,14 +212,11 @@ static CURLcode set_callbacks(struct transfer *t)
         void *data;
     } data[] = {
         {CURLOPT_OPENSOCKETDATA, t},     {CURLOPT_CLOSESOCKETDATA, t->http},
-        {CURLOPT_PREREQDATA, t},         {CURLOPT_READDATA, t},
-        {CURLOPT_SEEKDATA, t},           {CURLOPT_HEADERDATA, t},
+        {CURLOPT_PREREQDATA, t},         {CURLOPT_HEADERDATA, t},
         {CURLOPT_WRITEDATA, t},          {CURLOPT_PRIVATE, t},
         {CURLOPT_ERRORBUFFER, t->error},
     };
     CURLcode rc = curl_easy_setopt(t->easy, CURLOPT_PREREQFUNCTION, on_ready);
-    rc = rc == CURLE_OK ? curl_easy_setopt(t->easy, CURLOPT_READFUNCTION, on_read) : rc;
-    rc = rc == CURLE_OK ? curl_easy_setopt(t->easy, CURLOPT_SEEKFUNCTION, on_seek) : rc;
     rc = rc == CURLE_OK ? curl_easy_setopt(t->easy, CURLOPT_HEADERFUNCTION, on_header) : rc;
     rc = rc == CURLE_OK ? curl_easy_setopt(t->easy, CURLOPT_WRITEFUNCTION, on_write) : rc;
     rc = rc == CURLE_OK ? curl_easy_setopt(t->easy, CURLOPT_OPENSOCKETFUNCTION, on_open) : rc;
@@ -323,18 +299,24 @@ static int set_url(struct transfer *t, const char *workflow)
     return curl_easy_setopt(t->easy, CURLOPT_URL, url) == CURLE_OK ? 0 : -ENOMEM;
 }
 
+/* In memory rather than by a callback: then a short one leaves in one piece with the head. Curl could read it
+ * once more as well; that it does not send twice is on_ready()'s doing. */
+static int set_body(struct transfer *t, const char *body, size_t len)
+{
+    bool set = curl_easy_setopt(t->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)len) == CURLE_OK &&
+               curl_easy_setopt(t->easy, CURLOPT_POSTFIELDS, len > 0 ? body : "") == CURLE_OK;
+    return set ? 0 : -ENOMEM;
+}
+
 int http_transfer_begin(struct transfer *t, const char *workflow, const char *body, size_t body_len)
 {
     if (!workflow_is_safe(workflow)) {
         return -EINVAL; /* it would become part of a URL */
     }
     int rc = set_url(t, workflow);
-    if (rc == 0 && curl_easy_setopt(t->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body_len) != CURLE_OK) {
-        rc = -ENOMEM;
+    if (rc == 0) {
+        rc = set_body(t, body, body_len);
     }
-    t->body = body;
-    t->body_len = body_len;
-    t->body_read = 0;
     t->start_ns = uv_hrtime();
     t->ready = t->refused_again = t->in_head = t->head_whole = t->too_large = t->headers_too_large = false;
     t->port = t->sent_before = 0;

@@ -263,6 +263,7 @@ static inline void on_answer(void *arg, struct http_result *r)
     a->reports++;
     a->client->reports++;
     a->r = *r;
+    uv_stop(&a->client->loop); /* a timer may have brought it: then the turn would sleep for ever */
 }
 
 static inline void client_send(struct client *c, struct answer *a, const char *body)
