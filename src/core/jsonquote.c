@@ -32,6 +32,15 @@ static size_t quote_step(const char *s, size_t len, char out[6], size_t *taken)
     return *taken;
 }
 
+/* How many bytes stand for themselves: most of most texts. */
+static size_t plain_run(const char *s, size_t len)
+{
+    size_t n = 0;
+    while (n < len && s[n] >= 0x20 && s[n] < 0x7f && s[n] != '"' && s[n] != '\\')
+        n++;
+    return n;
+}
+
 size_t json_quote_to(char *out, const char *s, size_t len)
 {
     size_t used = 1;
@@ -39,9 +48,14 @@ size_t json_quote_to(char *out, const char *s, size_t len)
         out[0] = '"';
     for (size_t i = 0, taken; i < len; i += taken) {
         char bytes[6];
-        size_t n = quote_step(s + i, len - i, bytes, &taken);
+        const char *from = s + i;
+        size_t n = taken = plain_run(from, len - i);
+        if (n == 0) {
+            n = quote_step(from, len - i, bytes, &taken);
+            from = bytes;
+        }
         if (out)
-            memcpy(out + used, bytes, n);
+            memcpy(out + used, from, n);
         used += n;
     }
     if (out)
