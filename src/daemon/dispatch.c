@@ -13,6 +13,9 @@
 #define RELOAD_EVERY_MS 20
 /* How long the jobs behind a hold that was given up fail without a request. */
 #define GIVE_UP_FOR_MS (60 * 1000)
+/* Replies that came and are not yet outcomes. A disk that is slower than the service would fill the memory.
+ */
+#define UNDELIVERED_MAX 256
 /* So many whose file is not what it was are looked at in one turn of the loop. */
 #define TURNED_AWAY_MAX 32
 
@@ -308,10 +311,8 @@ static struct live *choose(struct engine *e, int64_t now_ms)
     struct live *second_choice = NULL;
     bool account = hold_active(&e->account);
     bool endpoint = hold_active(&e->endpoint_hold);
-    for (struct live *l = e->live.first, *next; l != NULL; l = next) {
+    for (struct live *l = e->live.candidates.first, *next; l != NULL; l = next) {
         next = l->next;
-        if (l->step != STEP_CANDIDATE)
-            continue;
         enum hold_cause cause = HOLD_NONE;
         switch (consider(e, l, now_ms, &cause)) {
         case CHOICE_FORGET:
@@ -376,6 +377,12 @@ static int64_t workflows_next_probe(struct engine *e, int64_t now_ms)
     return at;
 }
 
+static bool delivery_is_behind(const struct engine *e)
+{
+    const size_t *steps = e->live.steps;
+    return steps[STEP_REPLY] + steps[STEP_PUBLISH] + steps[STEP_SETTLE] >= UNDELIVERED_MAX;
+}
+
 int64_t dispatch_admit(struct engine *e, int64_t now_ms)
 {
     give_up(e, now_ms);
@@ -386,8 +393,8 @@ int64_t dispatch_admit(struct engine *e, int64_t now_ms)
         return probes;
     while ((e->gates & ~(unsigned)GATE_MAX_JOBS) == 0) {
         engine_gate(e, GATE_MAX_JOBS, jobs_allowed(e) <= 0, "as many runs as max_jobs allows were bought");
-        if (e->gates != 0 || on_their_way(e) >= jobs_allowed(e) || !rate_has_room(e))
-            break;
+        if (e->gates != 0 || on_their_way(e) >= jobs_allowed(e) || !rate_has_room(e) || delivery_is_behind(e))
+            break; /* until one ends */
         int64_t holds = holds_next(e, now_ms);
         if (holds > now_ms)
             return earliest(probes, holds);
