@@ -13,6 +13,7 @@
 #define GAP_MS         10
 #define BLIND_GAP_MS   18 /* without headers; where runs are quick, so many gaps in one of them: */
 #define BLIND_GAPS     60
+#define BLIND_HALVES   100   /* half of it after so many that were not refused, a third after twice as many */
 #define PROBE_GAP_MS   1000  /* after one that was refused */
 #define PAST_SHORT_MS  1500  /* after a refused probe as late as this the next is of five seconds */
 #define SHARE_FROM_MS  3000  /* a probe for windows longer than this waits ... */
@@ -125,7 +126,7 @@ static int64_t next_headerless(struct governor *g, int64_t now)
         return now; /* the pace decides */
     g->next_is_trusted = true;
     trusted = next_trusted(g, now);
-    spaced = g->last_admit_ms + gap;
+    spaced = g->last_admit_ms + gap / (int64_t)(1 + g->log.next / BLIND_HALVES);
     return trusted > spaced ? trusted : spaced;
 }
 

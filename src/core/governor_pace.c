@@ -7,7 +7,7 @@
 #define COARSE_CUT    0.08 /* the same without headers, where a refusal costs a pause */
 #define CUT           0.003
 #define MOST_AGAIN    5      /* more of these for one flight */
-#define REFUSED_SHARE 0.0140 /* aimed at */
+#define REFUSED_SHARE 0.0120 /* aimed at */
 #define COARSE_SHARE  0.0015 /* the same, where a refusal costs a pause */
 #define CALM          100    /* sends without a refusal that double the square root of the step */
 #define CALM_MOST     1000

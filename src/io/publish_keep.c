@@ -3,6 +3,7 @@
  *
  * The name there follows from the file itself (its time and inode), not from chance: a task that is tried
  * again, also after a crash, finds what it kept before. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -113,6 +114,30 @@ static int keep_as(int dir, const char *name, const struct stat *st, const struc
     return keep_copy(dir, name, to, kept); /* another file system, or one without links */
 }
 
+/* Whether it is there under some name: an outcome that was kept took its body along under its own. Only what
+ * has a second name is looked for, and that is rare. */
+static bool is_there(const struct publish_dir *to, const struct stat *st)
+{
+    if (st->st_nlink < 2)
+        return false;
+    int fd = openat(to->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+    if (d == NULL) {
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
+    bool found = false;
+    for (struct dirent *entry; !found && (entry = readdir(d)) != NULL;) {
+        struct stat there;
+        found = entry->d_ino == st->st_ino &&
+                fstatat(to->fd, entry->d_name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+                there.st_dev == st->st_dev && there.st_ino == st->st_ino;
+    }
+    closedir(d);
+    return found;
+}
+
 /* Puts the file into superseded_dir; moved (may be NULL) gets its name there. */
 static int keep(struct batch *b, struct op *op, const char *name, const struct stat *st, const char *suffix,
                 char *moved)
@@ -122,6 +147,8 @@ static int keep(struct batch *b, struct op *op, const char *name, const struct s
     if (!to)
         return err;
     char kept[NAME_SIZE];
+    if (!moved && is_there(to, st))
+        return 0;
     for (int n = 0; n < NAME_TRIES; n++) {
         kept_name(kept, op->stem, st, n, suffix);
         err = keep_as(op->dir->fd, name, st, to, kept);

@@ -138,8 +138,8 @@ static enum trace_do watch(void *arg, pid_t pid, int quiet_ms)
     return j->leaves && quiet_ms >= QUIET_MS ? TRACE_KILL : TRACE_GO_ON;
 }
 
-/* The first has come so far that nobody else may begin: it has the lock, or the state, for which it needs it.
- */
+/* The first has come so far that nobody else may begin: it has the lock, or the state, for which it needs it
+ * (and which was not there before). */
 static bool is_locked(const struct job *j)
 {
     if (access(path_of(j->spool, ".flowspool/state.db"), F_OK) == 0)
@@ -164,8 +164,14 @@ static void meet_second(struct job *j)
 
 static void strike(void *arg)
 {
+    const struct job *j = arg;
+    disk_cut(&j->b->disk);
+}
+
+static void strike_first(void *arg)
+{
     struct job *j = arg;
-    if (j->p->scenario->second && !j->end->reached_n)
+    if (j->p->scenario->second)
         meet_second(j);
     disk_cut(&j->b->disk);
 }
@@ -233,7 +239,7 @@ static void first_run(struct job *j)
     const struct scenario *s = j->p->scenario;
     struct command c = command(j, !s->stays);
     const struct trace_plan plan = {
-        .argv = c.argv, .log = j->log, .kill_at = j->p->n, .strike = strike, .watch = watch, .arg = j};
+        .argv = c.argv, .log = j->log, .kill_at = j->p->n, .strike = strike_first, .watch = watch, .arg = j};
     j->leaves = s->fill;
     struct trace_end e = trace_run(&plan);
     j->end->reached_n = e.struck;
