@@ -102,7 +102,7 @@ status=0
 # A process group of its own, which can be ended as one; in the background, so that a signal is acted upon
 # at once. What another compiler may do to the whole shows in the parts, in seconds.
 set -m
-env "$mark" TMPDIR="$scratch" ctest --test-dir build/check --exclude-regex '^clang:(integration|tree)\.' \
+env "$mark" TMPDIR="$scratch" ctest --test-dir build/check --exclude-regex '^clang:(integration|tree|crash|sim)\.' \
     --output-on-failure --no-tests=error -j "$jobs" -O build/check.log </dev/null 2>&1 &
 ctest=$!
 set +m

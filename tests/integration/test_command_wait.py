@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pathlib
 import shutil
 import subprocess
 
@@ -27,16 +28,24 @@ def ended(result, status, *lines):
 
 @contextlib.contextmanager
 def waiting(spool, *arguments):
-    """One that waits in the background; it was seen to look at the spool before the body runs."""
+    """One that waits in the background; it has looked at the spool before the body runs, and sleeps until the next look."""
     process = subprocess.Popen([str(BIN / "flowspool"), "--spool", str(spool.path), "wait", *arguments], stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, text=True)
     try:
-        wait_for(lambda: process.poll() is not None or any("inotify" in link for link in links(process.pid)), "it to wait")
+        wait_for(lambda: process.poll() is not None or sleeps(process.pid), "it to wait")
         yield process
     finally:
         if process.poll() is None:
             process.kill()
         process.communicate()
+
+
+def sleeps(pid):
+    """For an event: it has its watch. A look itself does not sleep."""
+    if not any("inotify" in link for link in links(pid)):
+        return False
+    with contextlib.suppress(FileNotFoundError):
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
 
 
 def links(pid):
