@@ -31,7 +31,7 @@ static void usage(FILE *to)
           "requests that were refused, when the window was found, the longest time without an\n"
           "admission, and the most refusals of one job.\n\n"
           "  --case TEXT      rows whose name or group holds TEXT\n"
-          "  --seeds N[:M]    M seeds from N on (default 2001:12)\n"
+          "  --seeds N[:M]    M seeds from N on (default 5001:12)\n"
           "  --references     naive, cookbook-like, AIMD and other clients beside it\n"
           "  --policy NAME    only this client\n"
           "  --refusals-tell  429s carry headers too\n"
@@ -257,7 +257,7 @@ static int parse(int argc, char **argv, struct choice *o)
 
 int main(int argc, char **argv)
 {
-    struct choice o = {.first_seed = 2001, .seeds = 12};
+    struct choice o = {.first_seed = 5001, .seeds = 12};
     int status = parse(argc, argv, &o);
     bool ok = true;
 
