@@ -138,11 +138,11 @@ static enum trace_do watch(void *arg, pid_t pid, int quiet_ms)
     return j->leaves && quiet_ms >= QUIET_MS ? TRACE_KILL : TRACE_GO_ON;
 }
 
-/* The first has come so far that nobody else may begin: it has the lock, or the state, for which it needs it
- * (and which was not there before). */
+/* The first has come so far that nobody else may begin, and not so far that somebody may: it has the lock, or
+ * the state open, for which it needs it. */
 static bool is_locked(const struct job *j)
 {
-    if (access(path_of(j->spool, ".flowspool/state.db"), F_OK) == 0)
+    if (access(path_of(j->spool, ".flowspool/state.db-wal"), F_OK) == 0)
         return true;
     int fd = open(path_of(j->spool, ".flowspool/lock"), O_RDWR | O_CLOEXEC);
     bool locked = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0;
