@@ -142,14 +142,13 @@ static bool is_there(const struct publish_dir *to, const struct stat *st)
 static int keep(struct batch *b, struct op *op, const char *name, const struct stat *st, const char *suffix,
                 char *moved)
 {
-    int err;
+    int err = 0;
     struct publish_dir *to = batch_superseded_dir(b, true, &err);
     if (!to)
         return err;
     char kept[NAME_SIZE];
-    if (!moved && is_there(to, st))
-        return 0;
-    for (int n = 0; n < NAME_TRIES; n++) {
+    bool there = !moved && is_there(to, st); /* a body: nobody asks for its name */
+    for (int n = 0; !there && n < NAME_TRIES; n++) {
         kept_name(kept, op->stem, st, n, suffix);
         err = keep_as(op->dir->fd, name, st, to, kept);
         if (err != -EEXIST)

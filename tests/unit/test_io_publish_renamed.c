@@ -242,6 +242,28 @@ static void what_took_the_name_of_a_kept_outcome_stays(void **state)
     assert_int_equal(count_names(f->kept.path, ""), 0);
 }
 
+static void the_body_of_a_kept_error_is_not_kept_again(void **state)
+{
+    struct fixture *f = *state;
+    char name[sizeof f->last.moved];
+    put_error(&f->spool, "a.error.json", "a.yaml", SHA_A);
+    put_file(&f->spool, "a.error.body", "body");
+    assert_int_equal(keep_now(f, "a"), PUBLISH_OK);
+    memcpy(name, f->last.moved, sizeof name);
+    disk_trace();
+    struct publish_task t = task("a", false, "other", NULL);
+    f->reported = 0;
+    assert_int_equal(publish_outcome(f->publish, &t, on_done, next_report(f)), 0);
+    wait_for(f, 1);
+    assert_int_equal(f->last.rc, PUBLISH_OK);
+    assert_non_null(strstr(disk_trace(), "sync kept\n")); /* it must last before the old name goes */
+    assert_false(has_name(&f->spool, "a.error.body"));
+    assert_int_equal(count_names(f->kept.path, ""), 2);
+    assert_int_equal(rename_now(f, "a", name, "b", "b.yaml"), PUBLISH_OK);
+    assert_string_equal(file_text(&f->spool, "b.error.body"), "body");
+    assert_int_equal(count_names(f->kept.path, ""), 0);
+}
+
 static void a_kept_outcome_goes_back_to_where_it_still_is(void **state)
 {
     struct fixture *f = *state;
@@ -287,6 +309,7 @@ int main(void)
         TEST(an_outcome_is_kept_and_moves_on_from_there),
         TEST(an_error_is_kept_with_its_body),
         TEST(what_took_the_name_of_a_kept_outcome_stays),
+        TEST(the_body_of_a_kept_error_is_not_kept_again),
         TEST(a_kept_outcome_goes_back_to_where_it_still_is),
         TEST(only_the_job_s_own_outcome_is_kept),
         TEST(a_keep_that_is_not_synced_fails),
